@@ -1,0 +1,118 @@
+//! Moments of the monotonic clock as plain numbers, so that heaps compare one word and the timer descriptor is armed
+//! with what was compared.
+//!
+//! Callers of the crate see [`Instant`] only.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::sys;
+
+/// A moment of the monotonic clock, in nanoseconds of the system's own count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(pub(crate) u64);
+
+impl Tick {
+    /// Later than any moment that can come.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// This moment.
+    pub(crate) fn now() -> Self {
+        Self(sys::monotonic_nanos())
+    }
+
+    /// The same moment; one that is too far away becomes `NEVER`.
+    pub(crate) fn from_instant(at: Instant) -> Self {
+        let epoch = epoch();
+        match at.checked_duration_since(epoch.instant) {
+            Some(after) => epoch.tick.after(after),
+            None => Self(
+                epoch
+                    .tick
+                    .0
+                    .saturating_sub(nanos(epoch.instant.duration_since(at))),
+            ),
+        }
+    }
+
+    /// The same moment, as callers of the crate see it.
+    pub(crate) fn to_instant(self) -> Instant {
+        let epoch = epoch();
+        if self >= epoch.tick {
+            let after = Duration::from_nanos(self.0 - epoch.tick.0);
+            epoch.instant.checked_add(after).unwrap_or(epoch.instant)
+        } else {
+            let before = Duration::from_nanos(epoch.tick.0 - self.0);
+            epoch.instant.checked_sub(before).unwrap_or(epoch.instant)
+        }
+    }
+
+    /// The moment that comes `time` later.
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(time)))
+    }
+}
+
+/// A duration in nanoseconds, or the largest number.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One moment, seen in both ways.
+struct Epoch {
+    instant: Instant,
+    tick: Tick,
+}
+
+/// The two readings are taken one after the other, so the tick is the later one: a converted deadline can be late by
+/// the distance, never early. The closest of several pairs is kept, since a thread can lose its processor in between.
+fn epoch() -> &'static Epoch {
+    static EPOCH: OnceLock<Epoch> = OnceLock::new();
+    EPOCH.get_or_init(|| {
+        let pair = || {
+            let instant = Instant::now();
+            let tick = Tick::now();
+            (instant.elapsed(), Epoch { instant, tick })
+        };
+        let mut best = pair();
+        for _ in 0..16 {
+            let next = pair();
+            if next.0 < best.0 {
+                best = next;
+            }
+        }
+        best.1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tick;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_moment_survives_the_way_there_and_back() {
+        for at in [Instant::now(), Instant::now() + Duration::from_secs(3_600)] {
+            assert_eq!(Tick::from_instant(at).to_instant(), at, "there and back");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_never_converted_to_an_earlier_one() {
+        let before = Instant::now();
+        let tick = Tick::now();
+        assert!(
+            Tick::from_instant(before) <= Tick::now(),
+            "not in the future"
+        );
+        assert!(
+            Tick::from_instant(before) <= tick.after(Duration::from_millis(1)),
+            "close"
+        );
+    }
+
+    #[test]
+    fn a_time_too_far_away_is_never() {
+        assert_eq!(Tick::now().after(Duration::MAX), Tick::NEVER, "saturates");
+    }
+}

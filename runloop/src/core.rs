@@ -1,0 +1,457 @@
+//! The loop's tables: what every file above reads and changes, and none of what they do with it.
+//!
+//! A loop belongs to its thread, and so do its tables; there is no lock. They are borrowed for a look or a change and
+//! never while anything of a user runs: see [`Core::with`].
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use smallvec::SmallVec;
+
+use crate::activity::Activity;
+use crate::arena::{Arena, Key};
+use crate::clock::Tick;
+use crate::heap::{Heap, Slot};
+use crate::limit::ReturnAfter;
+use crate::mode::Mode;
+use crate::readiness::{Interest, Prepared, Readiness, Ready, Stage, Token, Why};
+use crate::shared::{Job, Message, Shared};
+use crate::state::State;
+use crate::sys::poller::{Events, Held, Keeper, Poller};
+use crate::sys::{Alarm, Doorbell};
+
+/// The run loop of the current thread.
+///
+/// Every thread has exactly one, which begins to exist when it is first asked for and closes when the thread ends. A
+/// loop waits for the sources of one [`Mode`] at a time and calls them back, one after the other, on its own thread.
+///
+/// This type stays on its thread and is cheap to clone. Other threads use a [`Handle`](crate::Handle).
+///
+/// Counterpart: `CFRunLoopRef`, as its own thread sees it.
+///
+/// ```
+/// use runloop::{Limit, Mode, Outcome, ReturnAfter, RunLoop};
+///
+/// let run_loop = RunLoop::current();
+/// run_loop.perform(Mode::DEFAULT, |_| println!("hello from the loop")).unwrap();
+/// let outcome = run_loop.run_in_mode(Mode::DEFAULT, Limit::Never, ReturnAfter::Limit)?;
+/// assert_eq!(outcome, Outcome::Finished, "nothing is left to wait for");
+/// # Ok::<(), runloop::RunError>(())
+/// ```
+#[derive(Clone)]
+pub struct RunLoop {
+    pub(crate) core: Rc<Core>,
+}
+
+/// A source as the loop sees it: [`Source`](crate::Source) without the borrowed context.
+///
+/// The loop calls none of these while its tables are borrowed.
+pub(crate) trait Callee {
+    fn attach(&self, rl: &RunLoop, key: Key) -> io::Result<()>;
+    fn perform(&self, rl: &RunLoop, key: Key, ready: Ready<'_>);
+    fn prepare(&self, rl: &RunLoop, key: Key, stage: Stage) -> Prepared;
+    fn schedule(&self, rl: &RunLoop, mode: Mode);
+    fn cancel(&self, rl: &RunLoop, mode: Mode);
+    fn detach(&self, rl: &RunLoop);
+    fn invalidated(&self, why: Why);
+    /// The name of the source's type.
+    fn kind(&self) -> &'static str;
+}
+
+/// An observer as the loop sees it.
+pub(crate) trait Observing {
+    fn activities(&self) -> Activity;
+    fn is_valid(&self) -> bool;
+    /// Calls it, unless it is being called already; one that is called once is invalid afterwards.
+    fn observe(&self, rl: &RunLoop, activity: Activity);
+    /// Another loop's thread cannot hold it, so this is all that the loop has to tell it.
+    fn invalidate(&self);
+}
+
+/// The place of an observer in a mode, or in the common set.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    pub(crate) order: i32,
+    /// Its number in the order of coming, which also names it.
+    pub(crate) number: u64,
+    pub(crate) how: How,
+    pub(crate) observer: Rc<dyn Observing>,
+}
+
+/// A closure that waits for its mode to run.
+pub(crate) enum Closure {
+    /// From the loop's own thread.
+    Local(Box<dyn FnOnce(&RunLoop)>),
+    /// From another thread.
+    Sent(Job),
+}
+
+/// One thread's loop.
+pub(crate) struct Core {
+    /// What other threads hold.
+    pub(crate) shared: Arc<Shared>,
+    /// The other end of the inbox; `None` once the loop is closed.
+    pub(crate) inbox: RefCell<Option<Receiver<Message>>>,
+    tables: RefCell<Tables>,
+    /// Passes in a row that were made without asking the kernel.
+    pub(crate) memory_passes: Cell<u32>,
+    /// When the kernel was last asked, as far as `memory_passes` cares.
+    pub(crate) kernel_asked: Cell<Tick>,
+    /// The moment the timer descriptor was last set for, or `NEVER`.
+    pub(crate) armed: Cell<Tick>,
+    /// The moment that the due phase in progress serves, if one is.
+    pub(crate) serving: Cell<Option<Tick>>,
+    /// A stop that no run has taken yet.
+    pub(crate) stop_kept: Cell<bool>,
+    /// Whether waiting sources may spin.
+    pub(crate) spinning: Cell<bool>,
+    /// How many sources are on the hot list: a look at a cell instead of a borrow on every pass.
+    pub(crate) hot_count: Cell<usize>,
+}
+
+impl Core {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: Option<Receiver<Message>>) -> Self {
+        Self {
+            shared,
+            inbox: RefCell::new(inbox),
+            tables: RefCell::new(Tables::new()),
+            memory_passes: Cell::new(0),
+            kernel_asked: Cell::new(Tick(0)),
+            armed: Cell::new(Tick::NEVER),
+            serving: Cell::new(None),
+            stop_kept: Cell::new(false),
+            spinning: Cell::new(true),
+            hot_count: Cell::new(0),
+        }
+    }
+
+    /// Looks at the tables, or changes them.
+    ///
+    /// Nothing of a user may run inside: no callback, no hook, no destructor of anything a user gave. What is taken out
+    /// of the tables is therefore returned, and dropped by the caller.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Tables) -> R) -> R {
+        look(&mut self.tables.borrow_mut())
+    }
+}
+
+/// Everything a loop knows.
+pub(crate) struct Tables {
+    pub(crate) sources: Arena<SourceEntry>,
+    pub(crate) watches: Arena<Watch>,
+    /// By [`Mode::index`].
+    modes: Vec<Option<Box<ModeEntry>>>,
+    /// The modes that [`Mode::COMMON`] stands for.
+    pub(crate) common_modes: Vec<Mode>,
+    /// Observers of the common set.
+    pub(crate) common_observers: Vec<Seat>,
+    /// Closures for any common mode.
+    pub(crate) common_closures: VecDeque<(u64, Closure)>,
+    /// Numbers closures and observers in the order they came.
+    pub(crate) counter: u64,
+    /// Signalled sources, in the order of their signals; the loop looks at each in every sources phase.
+    pub(crate) signalled: VecDeque<Key>,
+    /// Signalled sources that cannot be performed as things are: in another mode, or being performed.
+    pub(crate) shelf: Vec<Key>,
+    /// Whether things have changed, so that the shelf must be looked through.
+    pub(crate) shelf_changed: bool,
+    /// Sources that look before sleep.
+    pub(crate) hot: Vec<Key>,
+    /// Sources that announced sleep for the wait in progress.
+    pub(crate) slept: Vec<Key>,
+    /// The runs in progress, the innermost last.
+    pub(crate) activations: Vec<Activation>,
+    /// The descriptors of the loop itself, from the first `add` on.
+    pub(crate) devices: Option<Rc<Devices>>,
+    /// Waits so far. An event is stale when its descriptor has been served since the wait it came from.
+    pub(crate) waits_made: u64,
+    /// Batches that are not in use, kept for their memory: large ones and small ones.
+    pub(crate) spare_batches: [Vec<Batch>; 2],
+}
+
+impl Tables {
+    fn new() -> Self {
+        let mut tables = Self {
+            sources: Arena::new(),
+            watches: Arena::new(),
+            modes: Vec::new(),
+            common_modes: vec![Mode::DEFAULT],
+            common_observers: Vec::new(),
+            common_closures: VecDeque::new(),
+            counter: 0,
+            signalled: VecDeque::new(),
+            shelf: Vec::new(),
+            shelf_changed: false,
+            hot: Vec::new(),
+            slept: Vec::new(),
+            activations: Vec::new(),
+            devices: None,
+            waits_made: 0,
+            spare_batches: [Vec::new(), Vec::new()],
+        };
+        tables.mode_or_new(Mode::DEFAULT).common = true;
+        tables
+    }
+
+    pub(crate) fn mode(&self, mode: Mode) -> Option<&ModeEntry> {
+        self.modes.get(mode.index())?.as_deref()
+    }
+
+    pub(crate) fn mode_mut(&mut self, mode: Mode) -> Option<&mut ModeEntry> {
+        self.modes.get_mut(mode.index())?.as_deref_mut()
+    }
+
+    pub(crate) fn mode_or_new(&mut self, mode: Mode) -> &mut ModeEntry {
+        debug_assert!(
+            mode != Mode::COMMON,
+            "the common set has no entry of its own"
+        );
+        if self.modes.len() <= mode.index() {
+            self.modes.resize_with(mode.index() + 1, || None);
+        }
+        let common = self.common_modes.contains(&mode);
+        self.modes[mode.index()].get_or_insert_with(|| Box::new(ModeEntry::new(mode, common)))
+    }
+
+    /// The modes that exist in this loop.
+    pub(crate) fn modes(&self) -> impl Iterator<Item = &ModeEntry> {
+        self.modes.iter().filter_map(Option::as_deref)
+    }
+
+    /// The mode of the innermost run.
+    pub(crate) fn running(&self) -> Option<Mode> {
+        self.activations.last().map(|activation| activation.mode)
+    }
+
+    /// The next number in the order of coming.
+    pub(crate) fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// A source and the modes side by side, since most changes touch both.
+    pub(crate) fn source_and_modes(
+        &mut self,
+        key: Key,
+    ) -> Option<(&mut SourceEntry, ModeList<'_>)> {
+        Some((self.sources.get_mut(key)?, ModeList(&mut self.modes)))
+    }
+
+    /// The modes that `mode` stands for: itself, or the common ones.
+    pub(crate) fn concrete(&self, mode: Mode) -> SmallVec<[Mode; 4]> {
+        if mode == Mode::COMMON {
+            return SmallVec::from_slice(&self.common_modes);
+        }
+        SmallVec::from_slice(&[mode])
+    }
+}
+
+/// The modes, borrowed apart from the sources.
+pub(crate) struct ModeList<'a>(&'a mut Vec<Option<Box<ModeEntry>>>);
+
+impl ModeList<'_> {
+    pub(crate) fn at(&mut self, mode: Mode) -> Option<&mut ModeEntry> {
+        self.0.get_mut(mode.index())?.as_deref_mut()
+    }
+}
+
+/// One source in this loop.
+pub(crate) struct SourceEntry {
+    pub(crate) callee: Arc<dyn Callee>,
+    pub(crate) state: Arc<State>,
+    /// What it asked for; `NEVER` if nothing.
+    pub(crate) deadline: Tick,
+    /// The modes it is in.
+    pub(crate) members: SmallVec<[Member; 1]>,
+    /// The first of its watches, as an index, or `u32::MAX`.
+    pub(crate) first_watch: u32,
+    /// How many of its performs are running on this thread.
+    pub(crate) firing: u16,
+    pub(crate) flags: SourceFlags,
+    /// Set once it is invalid and out of every mode, while a callback still keeps it.
+    pub(crate) ending: Option<Why>,
+    /// The wait whose batch it was last put in, and its place there.
+    pub(crate) batch: (u32, u32),
+}
+
+bitflags::bitflags! {
+    /// What a source is in this loop, as yes or no.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct SourceFlags: u8 {
+        /// `attach` has been called, and `detach` has not.
+        const ATTACHED = 1;
+        /// It stays in the table without a mode as long as there are handles.
+        const ADOPTED = 2;
+        /// It is in the common set.
+        const COMMON = 4;
+        /// It is in `signalled` or on the shelf.
+        const LISTED = 8;
+        /// It is on the hot list.
+        const HOT = 16;
+        /// Some watch or deadline of it was taken out because it is being performed.
+        const PARKED = 32;
+    }
+}
+
+/// A source's membership of a mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) mode: Mode,
+    /// Its deadline in the heap of the mode.
+    pub(crate) slot: Slot,
+    pub(crate) how: How,
+}
+
+bitflags::bitflags! {
+    /// How something came into a mode; it leaves with the last of the two.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct How: u8 {
+        /// By itself.
+        const INDIVIDUAL = 1;
+        /// With the common set.
+        const COMMON = 2;
+    }
+}
+
+/// A descriptor that a source watches in this loop.
+pub(crate) struct Watch {
+    pub(crate) source: Key,
+    pub(crate) token: Token,
+    pub(crate) interest: Interest,
+    /// Taken out of the poll sets while its source is being performed.
+    pub(crate) parked: bool,
+    /// The next watch of the same source, as an index, or `u32::MAX`.
+    pub(crate) next: u32,
+    /// The number of waits when it was last served.
+    pub(crate) served: u64,
+    /// Reports in a row of nothing but hang-up or error.
+    pub(crate) barren: u16,
+    pub(crate) fd: Held<Owner>,
+}
+
+/// Who keeps a watched descriptor open.
+pub(crate) enum Owner {
+    /// The source itself.
+    Source(#[expect(dead_code, reason = "held, not read")] Arc<dyn Callee>),
+    /// Something that the source shares with the loop.
+    Shared(#[expect(dead_code, reason = "held, not read")] Arc<dyn Any>),
+    /// The loop: a second registration of the same descriptor goes through a duplicate.
+    Duplicate(Arc<OwnedFd>, Option<Box<Held<Owner>>>),
+}
+
+impl Keeper for Owner {}
+
+/// What a mode has in this loop.
+pub(crate) struct ModeEntry {
+    pub(crate) mode: Mode,
+    pub(crate) common: bool,
+    /// Sources that keep a run going.
+    pub(crate) lively: usize,
+    /// All sources.
+    pub(crate) members: usize,
+    /// The deadlines of its sources, by source index.
+    pub(crate) deadlines: Heap,
+    pub(crate) closures: VecDeque<(u64, Closure)>,
+    /// In the order in which they are called.
+    pub(crate) observers: Vec<Seat>,
+    /// What any of its observers wants to see.
+    pub(crate) observed: Activity,
+    /// Its own poll set, from its first watch on; until then it waits in the loop's bare one.
+    pub(crate) poller: Option<Rc<Poller>>,
+}
+
+impl ModeEntry {
+    fn new(mode: Mode, common: bool) -> Self {
+        Self {
+            mode,
+            common,
+            lively: 0,
+            members: 0,
+            deadlines: Heap::new(),
+            closures: VecDeque::new(),
+            observers: Vec::new(),
+            observed: Activity::empty(),
+            poller: None,
+        }
+    }
+}
+
+/// The descriptors of the loop itself, which are in every poll set.
+pub(crate) struct Devices {
+    /// The poll set of all modes that watch no descriptor.
+    pub(crate) bare: Rc<Poller>,
+    pub(crate) bell: Held<Arc<Doorbell>>,
+    pub(crate) alarm: Held<Arc<Alarm>>,
+}
+
+/// One run in progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Activation {
+    pub(crate) mode: Mode,
+    /// Somebody asked it to stop.
+    pub(crate) stopped: bool,
+}
+
+/// How a run was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) mode: Mode,
+    /// When the run ends at the latest; `Tick(0)` means one pass that never blocks.
+    pub(crate) deadline: Tick,
+    pub(crate) return_after: ReturnAfter,
+    /// Go on although the mode is empty.
+    pub(crate) when_empty: bool,
+}
+
+impl Plan {
+    /// One pass that never blocks?
+    pub(crate) fn only_looks(&self) -> bool {
+        self.deadline == Tick(0)
+    }
+}
+
+/// What a wait found, sorted by source.
+pub(crate) struct Batch {
+    /// The number of the wait.
+    pub(crate) wait: u64,
+    /// Made for a run that returns after one source, so with room for few events.
+    pub(crate) few: bool,
+    pub(crate) events: Events,
+    pub(crate) items: Vec<Item>,
+    /// The descriptors of the source whose turn it is.
+    pub(crate) fds: Vec<(Token, Readiness)>,
+}
+
+/// One ready descriptor of a batch: ids only, since its source may be gone at its turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub(crate) order: i32,
+    /// The place of the source's first event among all events.
+    pub(crate) place: u32,
+    pub(crate) source: Key,
+    pub(crate) watch: Key,
+    pub(crate) readiness: Readiness,
+}
+
+impl fmt::Debug for RunLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(tables) = self.core.tables.try_borrow() else {
+            return f.write_str("RunLoop(..)");
+        };
+        let modes: Vec<_> = tables
+            .modes()
+            .map(|mode| (mode.mode, mode.members))
+            .collect();
+        f.debug_struct("RunLoop")
+            .field("running", &tables.running())
+            .field("sources", &tables.sources.len())
+            .field("modes", &modes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! What a source may do to the loop while the loop calls it.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::arena::Key;
+use crate::clock::Tick;
+use crate::core::{Owner, RunLoop, SourceFlags, Watch};
+use crate::mode::Mode;
+use crate::readiness::{Interest, Token};
+use crate::sys::poller::Held;
+
+/// A source's access to the loop that is calling it.
+///
+/// `'s` is the life of the source: what [`watch`](Cx::watch) takes must be borrowed for as long, so a watched descriptor
+/// cannot be closed before the loop has forgotten it. The type is invariant in `'s` to keep it so.
+///
+/// ```compile_fail
+/// use runloop::{Cx, Interest, Ready, Source, Token};
+/// use std::os::{fd::AsFd, unix::net::UnixStream};
+///
+/// struct Leaky;
+/// impl Source for Leaky {
+///     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> std::io::Result<()> {
+///         let (ours, _) = UnixStream::pair()?;
+///         cx.watch(Token(0), ours.as_fd(), Interest::READABLE) // closed at the end of this function: refused
+///     }
+///     fn perform<'s>(&'s self, _: &mut Cx<'s, '_>, _: Ready<'_>) {}
+/// }
+/// ```
+pub struct Cx<'s, 'a> {
+    run_loop: &'a RunLoop,
+    key: Key,
+    source: PhantomData<fn(&'s ()) -> &'s ()>,
+}
+
+impl<'s, 'a> Cx<'s, 'a> {
+    pub(crate) fn new(run_loop: &'a RunLoop, key: Key) -> Self {
+        Self {
+            run_loop,
+            key,
+            source: PhantomData,
+        }
+    }
+
+    /// The loop that is calling. Any of its methods may be called, [`run_in_mode`](RunLoop::run_in_mode) included.
+    #[must_use]
+    pub fn run_loop(&self) -> &'a RunLoop {
+        self.run_loop
+    }
+
+    /// The mode that is running; `None` in an [`attach`](crate::Source::attach) outside of every run.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        self.run_loop.current_mode()
+    }
+
+    /// Watches a descriptor that the source owns, in every mode of this loop that the source is in, now or later.
+    ///
+    /// The source is performed in the descriptor phase for as long as the descriptor is ready for what `interest` says.
+    /// A descriptor that another source of this loop watches already may be watched as well.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` if the source has a watch of that token in this loop; `NotFound` if it is no longer in this loop;
+    /// what the system says if the descriptor cannot be polled (`PermissionDenied` for a regular file) or there is no
+    /// room. Nothing is watched then.
+    pub fn watch(
+        &mut self,
+        token: Token,
+        fd: BorrowedFd<'s>,
+        interest: Interest,
+    ) -> io::Result<()> {
+        let callee = self.run_loop.core.with(|tables| {
+            let entry = tables.sources.get(self.key)?;
+            Some(Arc::clone(&entry.callee))
+        });
+        let callee = callee.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        self.add(token, Held::new(fd, Owner::Source(callee)), interest)
+    }
+
+    /// As [`watch`](Self::watch), for a descriptor that comes and goes while the source stays: the loop holds a share of
+    /// its owner until it has forgotten it.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch).
+    pub fn watch_shared<F: AsFd + 'static>(
+        &mut self,
+        token: Token,
+        owner: Arc<F>,
+        interest: Interest,
+    ) -> io::Result<()> {
+        // Reborrowed from a second share, so that the first can move into the owner.
+        let borrowed = Arc::clone(&owner);
+        let held = Held::new(borrowed.as_fd(), Owner::Shared(owner));
+        self.add(token, held, interest)
+    }
+
+    /// Changes what a descriptor is watched for. An empty interest stops watching it without forgetting it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the source has no such watch; what the system says if there is no room.
+    pub fn set_interest(&mut self, token: Token, interest: Interest) -> io::Result<()> {
+        self.run_loop
+            .core
+            .with(|tables| tables.set_interest(self.key, token, interest))
+    }
+
+    /// Forgets a descriptor; says whether it was watched. What the loop shared of it is let go of before this returns.
+    pub fn unwatch(&mut self, token: Token) -> bool {
+        let gone = self
+            .run_loop
+            .core
+            .with(|tables| tables.remove_watch(self.key, token));
+        gone.is_some()
+    }
+
+    /// Sets the moment at which the source is performed in the timers phase, in place of the former one; `None` clears
+    /// it.
+    ///
+    /// It is served once, never early, and late only when the loop is busy or its mode does not run. A deadline that has
+    /// passed is served at once, or in the next pass if this pass is serving deadlines already.
+    pub fn set_deadline(&mut self, at: Option<Instant>) {
+        self.run_loop
+            .move_deadline(self.key, at.map(Tick::from_instant));
+    }
+
+    /// The deadline that is set, if any.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let at = self
+            .run_loop
+            .core
+            .with(|t| t.sources.get(self.key).map(|entry| entry.deadline));
+        at.filter(|&at| at != Tick::NEVER).map(Tick::to_instant)
+    }
+
+    /// Signals this source: it is performed in the next sources phase.
+    pub fn signal(&mut self) {
+        self.run_loop.signal_source(self.key);
+    }
+
+    /// Has the source asked by [`prepare`](crate::Source::prepare) before the loop sleeps, until it answers
+    /// [`Prepared::Idle`](crate::Prepared::Idle) to an announcement.
+    pub fn look_before_sleep(&mut self) {
+        let hot = self.run_loop.core.with(|tables| {
+            let Some(entry) = tables.sources.get_mut(self.key) else {
+                return tables.hot.len();
+            };
+            if !entry.flags.contains(SourceFlags::HOT) && entry.ending.is_none() {
+                entry.flags.insert(SourceFlags::HOT);
+                tables.hot.push(self.key);
+            }
+            tables.hot.len()
+        });
+        self.run_loop.core.hot_count.set(hot);
+    }
+
+    fn add(&self, token: Token, fd: Held<Owner>, interest: Interest) -> io::Result<()> {
+        let watch = Watch {
+            source: self.key,
+            token,
+            interest,
+            parked: false,
+            next: u32::MAX,
+            served: 0,
+            barren: 0,
+            fd,
+        };
+        let refused = self.run_loop.core.with(|tables| tables.add_watch(watch));
+        refused.map_err(|(error, _watch)| error)
+    }
+}
+
+impl fmt::Debug for Cx<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cx")
+            .field("run_loop", self.run_loop)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! Taking in what other threads have sent: the loop's side of the inbox, and orders given through a source's handle.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::TryRecvError;
+
+use crate::arena::Key;
+use crate::core::{Closure, RunLoop, Tables};
+use crate::mode::Mode;
+use crate::readiness::Why;
+use crate::shared::Message;
+use crate::state::Request;
+
+impl RunLoop {
+    /// Takes in what is in the inbox; says whether anything was.
+    ///
+    /// One message leaves the queue at a time, so one that panics takes no other with it, and there is a limit, so that
+    /// a flood of them cannot keep the loop here.
+    pub(crate) fn collect(&self) -> bool {
+        for taken in 0..MESSAGES_PER_LOOK {
+            let message = {
+                let inbox = self.core.inbox.borrow();
+                inbox
+                    .as_ref()
+                    .map_or(Err(TryRecvError::Disconnected), |inbox| inbox.try_recv())
+            };
+            match message {
+                Ok(message) => self.take_in(message),
+                Err(_) => return taken > 0,
+            }
+        }
+        true
+    }
+
+    fn take_in(&self, message: Message) {
+        match message {
+            Message::Notice(key, noticed) => {
+                if let Some(noticed) = noticed {
+                    noticed.store(false, Ordering::Release);
+                    std::sync::atomic::fence(Ordering::SeqCst);
+                } else {
+                    self.core.with(|tables| {
+                        if let Some(entry) = tables.sources.get(key) {
+                            entry.state.clear_noticed();
+                        }
+                    });
+                }
+                self.take_notice(key);
+            }
+            Message::Perform(mode, job) => {
+                self.core
+                    .with(|tables| tables.queue(mode, Closure::Sent(job)));
+            }
+            Message::Control(job) => {
+                self.core.shared.release_closure();
+                job();
+            }
+        }
+    }
+
+    /// Does what the flags of a source ask for, now that they have changed on another thread.
+    fn take_notice(&self, key: Key) {
+        let state = self.core.with(|tables| {
+            let entry = tables.sources.get(key)?;
+            let state = Arc::clone(&entry.state);
+            if state.is_signalled() {
+                tables.list(key);
+            }
+            Some(state)
+        });
+        let Some(state) = state else { return };
+        if !state.is_valid() {
+            return self.tear_down(key, Why::Asked);
+        }
+        for request in state.take_requests(self.core.shared.id) {
+            self.grant(key, request);
+        }
+        self.settle(key);
+    }
+
+    /// Does what a handle asked for.
+    pub(crate) fn grant(&self, key: Key, request: Request) {
+        match request {
+            Request::Deadline(at) => self.move_deadline(key, at),
+            Request::Interest(token, interest) => {
+                let set = self
+                    .core
+                    .with(|tables| tables.set_interest(key, token, interest));
+                match set {
+                    // The source does not watch that descriptor (any more): nothing to change.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => self.fail(key, &error),
+                    Ok(()) => {}
+                }
+            }
+        }
+    }
+}
+
+impl Tables {
+    /// Puts a closure behind those that wait for the same mode.
+    pub(crate) fn queue(&mut self, mode: Mode, closure: Closure) {
+        let number = self.count();
+        if mode == Mode::COMMON {
+            self.common_closures.push_back((number, closure));
+        } else {
+            self.mode_or_new(mode).closures.push_back((number, closure));
+        }
+    }
+}
+
+/// How many messages are taken in before the loop looks at anything else.
+const MESSAGES_PER_LOOK: usize = 2_048;

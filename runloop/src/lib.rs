@@ -1,0 +1,61 @@
+#![doc = include_str!("../README.md")]
+
+// Vocabulary: plain values.
+mod mode;
+mod readiness;
+mod activity;
+mod limit;
+mod options;
+mod error;
+
+// The operating system, and the time it tells.
+mod clock;
+mod sys;
+
+// Data structures that know no loop.
+mod arena;
+mod heap;
+mod wake;
+
+// What other threads hold.
+mod shared;
+mod state;
+
+// The loop's tables, and the changes made to them.
+mod core;
+mod tables;
+
+// What the loop does: callbacks, memberships, one pass.
+mod callout;
+mod membership;
+mod inbox;
+mod notify;
+mod wait;
+mod pass;
+mod run;
+mod close;
+mod thread;
+
+// What callers see.
+mod cx;
+mod source;
+mod source_ref;
+mod observer;
+mod handle;
+mod run_loop;
+mod sources;
+
+pub use activity::Activity;
+pub use core::RunLoop;
+pub use cx::Cx;
+pub use error::{AddError, PerformError, RunError, Unreachable};
+pub use handle::Handle;
+pub use limit::{Limit, Outcome, ReturnAfter};
+pub use mode::Mode;
+pub use observer::Observer;
+pub use options::{OnPanic, SourceOptions};
+pub use readiness::{Interest, Prepared, Readiness, Ready, Stage, Token, Why};
+pub use source::Source;
+pub use source_ref::{AsSource, SourceHandle, SourceRef, SourceValue};
+pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
+pub use sys::fork::ForkGuard;

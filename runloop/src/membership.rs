@@ -1,0 +1,352 @@
+//! Adding sources to modes, removing them, and the end of a source: the order in which hooks are called and things are
+//! let go of.
+
+use std::io;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::arena::Key;
+use crate::clock::Tick;
+use crate::core::{Callee, How, RunLoop, SourceEntry, SourceFlags, Tables};
+use crate::error::AddError;
+use crate::mode::Mode;
+use crate::readiness::Why;
+use crate::state::State;
+
+impl RunLoop {
+    /// Puts a source into a mode, or into every common one. `value` is needed if the source is not in this loop yet.
+    pub(crate) fn add_source(
+        &self,
+        state: &Arc<State>,
+        value: Option<Arc<dyn Callee>>,
+        mode: Mode,
+    ) -> Result<bool, AddError> {
+        self.core.shared.reachable()?;
+        if !state.is_valid() {
+            return Err(AddError::Invalid);
+        }
+        let key = self.enter(state, value)?;
+        let joined = self
+            .join_modes(key, mode)
+            .inspect_err(|_| self.settle(key))?;
+        let (joined, changed) = joined;
+        if let Err(error) = self.attach(key) {
+            self.core.with(|tables| {
+                for &mode in &joined {
+                    tables.part(key, mode);
+                }
+                if let Some(entry) = tables.sources.get_mut(key) {
+                    entry
+                        .flags
+                        .remove(SourceFlags::ATTACHED | SourceFlags::COMMON);
+                }
+            });
+            let watches = self.core.with(|tables| tables.drop_watches(key));
+            drop(watches);
+            self.core
+                .with(|tables| tables.set_deadline(key, Tick::NEVER));
+            self.settle(key);
+            return Err(AddError::Attach(error));
+        }
+        self.schedule(key, &joined);
+        Ok(changed)
+    }
+
+    /// Takes a source out of a mode, or out of the common set; says whether something changed.
+    pub(crate) fn remove_source(&self, key: Key, mode: Mode) -> bool {
+        let (left, changed) = self.core.with(|tables| {
+            if mode != Mode::COMMON {
+                let left = tables.leave(key, mode, How::all());
+                return (left.then_some(mode).into_iter().collect(), left);
+            }
+            let Some(entry) = tables.sources.get_mut(key) else {
+                return (SmallVec::new(), false);
+            };
+            let was = entry.flags.contains(SourceFlags::COMMON);
+            entry.flags.remove(SourceFlags::COMMON);
+            let mut modes: SmallVec<[Mode; 4]> = tables.modes_of(key);
+            modes.retain(|&mut mode| was && tables.leave(key, mode, How::COMMON));
+            (modes, was)
+        });
+        self.unschedule(key, &left);
+        changed
+    }
+
+    /// Puts every source of the common set into a mode that has just joined the set.
+    pub(crate) fn join_common_sources(&self, mode: Mode) -> io::Result<()> {
+        let keys = self.core.with(|tables| {
+            let mut keys = tables.sources.keys();
+            keys.retain(|&key| {
+                let entry = tables.sources.get(key);
+                entry.is_some_and(|entry| entry.flags.contains(SourceFlags::COMMON))
+            });
+            keys
+        });
+        let mut refused = Ok(());
+        for key in keys {
+            match self.core.with(|tables| tables.join(key, mode, How::COMMON)) {
+                Ok(true) => {
+                    let attached = self.attach(key);
+                    refused = refused.and(attached);
+                    self.schedule(key, &[mode]);
+                }
+                Ok(false) => {}
+                Err(error) => refused = refused.and(Err(error)),
+            }
+        }
+        refused
+    }
+
+    /// Ends a source in this loop: it leaves every mode, is told so, and goes. Its state is already invalid.
+    pub(crate) fn tear_down(&self, key: Key, why: Why) {
+        let taken = self.core.with(|tables| {
+            let entry = tables.sources.get_mut(key)?;
+            if entry.ending.is_some() {
+                return None;
+            }
+            entry.ending = Some(why);
+            let attached = entry.flags.contains(SourceFlags::ATTACHED);
+            entry
+                .flags
+                .remove(SourceFlags::ATTACHED | SourceFlags::COMMON);
+            let callee = Arc::clone(&entry.callee);
+            let modes = tables.modes_of(key);
+            for &mode in &modes {
+                tables.part(key, mode);
+            }
+            Some((callee, modes, attached, tables.drop_watches(key)))
+        });
+        let Some((callee, modes, attached, watches)) = taken else {
+            return;
+        };
+        let mut panic = None;
+        for mode in modes {
+            self.hook(&mut panic, || callee.cancel(self, mode));
+        }
+        self.hook(&mut panic, || drop(watches));
+        if attached {
+            self.hook(&mut panic, || callee.detach(self));
+        }
+        self.hook(&mut panic, || self.settle(key));
+        self.hook(&mut panic, || drop(callee));
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Lets go of a source that nothing keeps in the table any more.
+    pub(crate) fn settle(&self, key: Key) {
+        let gone = self.core.with(|tables| {
+            let entry = tables.sources.get(key)?;
+            let kept = entry.firing > 0
+                || (entry.ending.is_none() && (entry.is_somewhere() || entry.is_adopted()));
+            if kept {
+                None
+            } else {
+                tables.sources.remove(key)
+            }
+        });
+        let Some(entry) = gone else { return };
+        let last = entry.state.leave(self.core.shared.id);
+        let mut panic = None;
+        if let (true, Some(why)) = (last, entry.ending) {
+            self.hook(&mut panic, || entry.callee.invalidated(why));
+        }
+        self.hook(&mut panic, || drop(entry));
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Invalidates a source that failed where nobody could be given an error.
+    pub(crate) fn fail(&self, key: Key, error: &(dyn std::error::Error + 'static)) {
+        let state = self
+            .core
+            .with(|t| t.sources.get(key).map(|entry| Arc::clone(&entry.state)));
+        let Some(state) = state else { return };
+        tracing::warn!(
+            source = state.name.as_deref(),
+            error,
+            "a source failed and is invalidated"
+        );
+        state.clear_valid();
+        self.tear_down(key, Why::Failed);
+        state.notify();
+    }
+
+    /// Keeps a source in this loop's table, without a mode, as long as there are handles to it.
+    pub(crate) fn adopt_source(&self, state: &Arc<State>, value: Arc<dyn Callee>) {
+        if self.core.shared.reachable().is_err() {
+            return;
+        }
+        if let Ok(key) = self.enter(state, Some(value)) {
+            self.core.with(|tables| {
+                if let Some(entry) = tables.sources.get_mut(key) {
+                    entry.flags.insert(SourceFlags::ADOPTED);
+                }
+            });
+        }
+    }
+
+    /// The key of a source that is in this loop already, or is put into its table.
+    fn enter(&self, state: &Arc<State>, value: Option<Arc<dyn Callee>>) -> Result<Key, AddError> {
+        if let Some(key) = self.find(state) {
+            return Ok(key);
+        }
+        let callee = value.ok_or(AddError::OtherLoop)?;
+        let entry = SourceEntry {
+            callee,
+            state: Arc::clone(state),
+            deadline: Tick::NEVER,
+            members: SmallVec::new(),
+            first_watch: u32::MAX,
+            firing: 0,
+            flags: SourceFlags::empty(),
+            ending: None,
+            batch: (0, 0),
+        };
+        let key = self.core.with(|tables| tables.sources.insert(entry));
+        if state.join(&self.core.shared, key) {
+            return Ok(key);
+        }
+        let refused = self.core.with(|tables| tables.sources.remove(key));
+        drop(refused);
+        Err(AddError::OtherLoop)
+    }
+
+    /// The key of a source in this loop.
+    pub(crate) fn find(&self, state: &State) -> Option<Key> {
+        let id = self.core.shared.id;
+        if let Some(index) = state.index_in(id) {
+            return self.core.with(|tables| tables.sources.key_at(index));
+        }
+        if state.traits.reentrant {
+            state.key_in(id)
+        } else {
+            None
+        }
+    }
+
+    /// The modes that the source has newly come into, and whether anything has changed.
+    fn join_modes(&self, key: Key, mode: Mode) -> Result<(SmallVec<[Mode; 4]>, bool), AddError> {
+        let joined = self.core.with(|tables| {
+            tables.ensure_devices(&self.core.shared)?;
+            tables.join_all(key, mode)
+        });
+        joined.map_err(AddError::PollSet)
+    }
+
+    fn attach(&self, key: Key) -> io::Result<()> {
+        let callee = self.core.with(|tables| {
+            let entry = tables.sources.get_mut(key)?;
+            let before = entry.flags.contains(SourceFlags::ATTACHED);
+            entry.flags.insert(SourceFlags::ATTACHED);
+            (!before).then(|| Arc::clone(&entry.callee))
+        });
+        callee.map_or(Ok(()), |callee| callee.attach(self, key))
+    }
+
+    fn schedule(&self, key: Key, modes: &[Mode]) {
+        let callee = self
+            .core
+            .with(|t| t.sources.get(key).map(|entry| Arc::clone(&entry.callee)));
+        let Some(callee) = callee else { return };
+        for &mode in modes {
+            callee.schedule(self, mode);
+        }
+    }
+
+    /// Tells a source that it has left these modes, and lets go of it if they were its last.
+    fn unschedule(&self, key: Key, modes: &[Mode]) {
+        let callee = self
+            .core
+            .with(|t| t.sources.get(key).map(|entry| Arc::clone(&entry.callee)));
+        let Some(callee) = callee else { return };
+        let mut panic = None;
+        for &mode in modes {
+            self.hook(&mut panic, || callee.cancel(self, mode));
+        }
+        let detached = self.core.with(|tables| {
+            let entry = tables.sources.get_mut(key)?;
+            if !entry.members.is_empty() || !entry.flags.contains(SourceFlags::ATTACHED) {
+                return None;
+            }
+            entry.flags.remove(SourceFlags::ATTACHED);
+            tables.set_deadline(key, Tick::NEVER);
+            Some(tables.drop_watches(key))
+        });
+        if let Some(watches) = detached {
+            self.hook(&mut panic, || drop(watches));
+            self.hook(&mut panic, || callee.detach(self));
+        }
+        self.hook(&mut panic, || self.settle(key));
+        self.hook(&mut panic, || drop(callee));
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl SourceEntry {
+    fn is_somewhere(&self) -> bool {
+        !self.members.is_empty() || self.flags.contains(SourceFlags::COMMON)
+    }
+
+    fn is_adopted(&self) -> bool {
+        self.flags.contains(SourceFlags::ADOPTED) && self.state.has_handles()
+    }
+}
+
+impl Tables {
+    /// Puts a source into every mode that `mode` stands for, or into none.
+    fn join_all(&mut self, key: Key, mode: Mode) -> io::Result<(SmallVec<[Mode; 4]>, bool)> {
+        let how = if mode == Mode::COMMON {
+            How::COMMON
+        } else {
+            How::INDIVIDUAL
+        };
+        let mut changed = mode != Mode::COMMON && !self.is_member(key, mode, how);
+        let mut joined = SmallVec::new();
+        for concrete in self.concrete(mode) {
+            match self.join(key, concrete, how) {
+                Ok(true) => joined.push(concrete),
+                Ok(false) => {}
+                Err(error) => {
+                    for concrete in self.concrete(mode) {
+                        self.leave(key, concrete, how);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if let Some(entry) = self.sources.get_mut(key) {
+            if mode == Mode::COMMON {
+                changed = !entry.flags.contains(SourceFlags::COMMON);
+                entry.flags.insert(SourceFlags::COMMON);
+            }
+            if entry.state.is_signalled() {
+                self.list(key);
+            }
+        }
+        Ok((joined, changed))
+    }
+
+    fn is_member(&self, key: Key, mode: Mode, how: How) -> bool {
+        let entry = self.sources.get(key);
+        let mut members = entry.into_iter().flat_map(|entry| &entry.members);
+        members.any(|member| member.mode == mode && member.how.contains(how))
+    }
+
+    /// Puts a signalled source on the list that the sources phase goes through.
+    pub(crate) fn list(&mut self, key: Key) {
+        let Some(entry) = self.sources.get_mut(key) else {
+            return;
+        };
+        if !entry.flags.contains(SourceFlags::LISTED) {
+            entry.flags.insert(SourceFlags::LISTED);
+            self.signalled.push_back(key);
+        }
+    }
+}

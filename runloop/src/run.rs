@@ -1,0 +1,114 @@
+//! Running a loop: one activation from its entry to its exit, alone or inside another.
+
+use crate::activity::Activity;
+use crate::clock::Tick;
+use crate::core::{Activation, Plan, RunLoop};
+use crate::error::RunError;
+use crate::limit::{Limit, Outcome};
+use crate::mode::Mode;
+use crate::shared::STOP;
+
+impl RunLoop {
+    /// Runs one activation.
+    pub(crate) fn activate(&self, plan: &Plan) -> Result<Outcome, RunError> {
+        self.core.shared.reachable()?;
+        if plan.mode == Mode::COMMON {
+            return Err(RunError::CommonMode);
+        }
+        if plan.when_empty {
+            let made = self
+                .core
+                .with(|tables| tables.ensure_devices(&self.core.shared));
+            made.map_err(RunError::Wait)?;
+        }
+        self.collect();
+        let stopped = self.core.stop_kept.take() | self.core.shared.take_order(STOP);
+        if !plan.when_empty && self.is_empty(plan.mode) {
+            return Ok(if stopped {
+                Outcome::Stopped
+            } else {
+                Outcome::Finished
+            });
+        }
+        // Whoever looks before sleep in the run around this one is not looked at from here on.
+        if let Some(around) = self.core.with(|tables| tables.running()) {
+            self.announce(around);
+        }
+        let activated = Activated::new(
+            self,
+            Activation {
+                mode: plan.mode,
+                stopped,
+            },
+        );
+        self.notify(plan.mode, Activity::ENTRY);
+        let outcome = self.passes(plan);
+        self.notify(plan.mode, Activity::EXIT);
+        self.announce(plan.mode);
+        drop(activated);
+        let outcome = outcome?;
+        if outcome == Outcome::Stopped {
+            // What has just ended is what was to be stopped.
+            self.core.stop_kept.set(false);
+        }
+        Ok(outcome)
+    }
+
+    fn passes(&self, plan: &Plan) -> Result<Outcome, RunError> {
+        if self.is_stopped() {
+            return Ok(Outcome::Stopped);
+        }
+        loop {
+            if let Some(outcome) = self.pass(plan).map_err(RunError::Wait)? {
+                return Ok(outcome);
+            }
+        }
+    }
+}
+
+/// An activation on the stack of its loop; it leaves the stack also on the way of a panic.
+struct Activated<'a> {
+    run_loop: &'a RunLoop,
+    /// How many activations there are around this one.
+    around: usize,
+}
+
+impl<'a> Activated<'a> {
+    fn new(run_loop: &'a RunLoop, activation: Activation) -> Self {
+        let around = run_loop.core.with(|tables| {
+            tables.activations.push(activation);
+            tables.shelf_changed = true;
+            tables.activations.len() - 1
+        });
+        Self { run_loop, around }
+    }
+}
+
+impl Drop for Activated<'_> {
+    fn drop(&mut self) {
+        let stopped = self.run_loop.core.with(|tables| {
+            let stopped = tables
+                .activations
+                .get(self.around)
+                .is_some_and(|run| run.stopped);
+            tables.activations.truncate(self.around);
+            tables.shelf_changed = true;
+            stopped
+        });
+        // A stop that something else outvoted is kept for the next run.
+        if stopped {
+            self.run_loop.core.stop_kept.set(true);
+        }
+    }
+}
+
+impl Limit {
+    /// As the moment a plan has.
+    pub(crate) fn deadline(self) -> Tick {
+        match self {
+            Self::Now => Tick(0),
+            Self::At(at) => Tick::from_instant(at).max(Tick(1)),
+            Self::Never => Tick::NEVER,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What other threads hold of a loop: its inbox, its sleeper's flag and its doorbell.
+//!
+//! Nothing here reaches the loop's tables; the loop takes what is in the inbox when it looks.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+
+use crate::arena::Key;
+use crate::error::Unreachable;
+use crate::mode::Mode;
+use crate::sys::Doorbell;
+use crate::sys::fork::ForkGuard;
+use crate::wake::Sleep;
+
+/// A closure on its way to a loop. It finds the loop as the current one of its thread.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// What other threads send to a loop.
+pub(crate) enum Message {
+    /// Look at the flags of this source. The second field is cleared first, so that a later change sends another notice.
+    Notice(Key, Option<Arc<AtomicBool>>),
+    /// Run this when the mode runs.
+    Perform(Mode, Job),
+    /// Run this when the inbox is looked at, whatever mode runs.
+    Control(Job),
+}
+
+/// The part of a loop that any thread may touch.
+pub(crate) struct Shared {
+    /// The loop's number, never zero.
+    pub(crate) id: u32,
+    inbox: Sender<Message>,
+    /// Whether the loop sleeps.
+    pub(crate) sleep: Sleep,
+    /// `STOP` and `WAKE`: orders without contents.
+    orders: AtomicU32,
+    /// Set before the loop sleeps for the first time.
+    pub(crate) bell: OnceLock<Arc<Doorbell>>,
+    /// Closures that are sent or queued and have not begun.
+    closures: AtomicUsize,
+    /// How many closures may wait.
+    capacity: AtomicUsize,
+    closed: AtomicBool,
+    fork: ForkGuard,
+}
+
+impl Shared {
+    pub(crate) fn new() -> (Arc<Self>, Receiver<Message>) {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let mut id = NEXT.fetch_add(1, Ordering::Relaxed);
+        while id == 0 {
+            id = NEXT.fetch_add(1, Ordering::Relaxed);
+        }
+        let (inbox, received) = channel();
+        let shared = Self {
+            id,
+            inbox,
+            sleep: Sleep::new(),
+            orders: AtomicU32::new(0),
+            bell: OnceLock::new(),
+            closures: AtomicUsize::new(0),
+            capacity: AtomicUsize::new(CLOSURES_MAX),
+            closed: AtomicBool::new(false),
+            fork: ForkGuard::new(),
+        };
+        (Arc::new(shared), received)
+    }
+
+    /// Whether this loop can still be used from this process.
+    pub(crate) fn reachable(&self) -> Result<(), Unreachable> {
+        if self.fork.is_forked() {
+            return Err(Unreachable::Forked);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Unreachable::Closed);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        self.fork.is_forked()
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Puts a message into the inbox and wakes the loop; gives it back when nobody will ever look.
+    pub(crate) fn post(&self, message: Message) -> Result<(), Message> {
+        if self.fork.is_forked() {
+            return Err(message);
+        }
+        self.inbox.send(message).map_err(|unsent| unsent.0)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Gives an order, and wakes the loop.
+    pub(crate) fn order(&self, order: u32) -> Result<(), Unreachable> {
+        self.reachable()?;
+        self.orders.fetch_or(order, Ordering::AcqRel);
+        self.wake();
+        Ok(())
+    }
+
+    /// The loop's: takes an order back, and says whether it was given.
+    pub(crate) fn take_order(&self, order: u32) -> bool {
+        self.orders.load(Ordering::Relaxed) & order != 0
+            && self.orders.fetch_and(!order, Ordering::AcqRel) & order != 0
+    }
+
+    pub(crate) fn has_orders(&self) -> bool {
+        self.orders.load(Ordering::Acquire) != 0
+    }
+
+    /// Takes room for one closure, if there is any.
+    pub(crate) fn reserve_closure(&self) -> bool {
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        let taken = self.closures.fetch_add(1, Ordering::Relaxed);
+        if taken < capacity {
+            return true;
+        }
+        self.release_closure();
+        false
+    }
+
+    pub(crate) fn release_closure(&self) {
+        self.closures.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_capacity(&self, most: usize) {
+        self.capacity.store(most, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        if self.sleep.must_ring() {
+            if let Some(bell) = self.bell.get() {
+                bell.ring();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .field("asleep", &self.sleep.is_announced())
+            .field("closed", &self.closed.load(Ordering::Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The order to end the innermost run.
+pub(crate) const STOP: u32 = 1;
+/// The order to make one more pass.
+pub(crate) const WAKE: u32 = 2;
+
+/// How many closures wait for a loop unless it was told otherwise.
+const CLOSURES_MAX: usize = 1_024;

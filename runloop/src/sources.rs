@@ -1,0 +1,11 @@
+//! Ready-made kinds of source: everyday needs that take a closure instead of an implementation of
+//! [`Source`](crate::Source).
+
+mod callback;
+mod channel;
+mod descriptor;
+mod signalled;
+
+pub use channel::{Channel, SendError, Sender, channel, channel_with};
+pub use descriptor::Descriptor;
+pub use signalled::Signalled;

@@ -1,0 +1,323 @@
+//! What every thread may know and change of a source: whether it is valid, whether it is signalled, and in which loops
+//! it is.
+//!
+//! The source's own value is not here, so a state may live and die on any thread.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::arena::Key;
+use crate::clock::Tick;
+use crate::options::{SourceOptions, Traits};
+use crate::readiness::{Interest, Token};
+use crate::shared::{Message, Shared};
+
+/// The part of a source that any thread may touch.
+pub(crate) struct State {
+    /// `VALID` and its siblings below; the upper half counts the callbacks that are running.
+    flags: AtomicU32,
+    /// How many handles there are.
+    handles: AtomicU32,
+    /// The number of the first loop the source is in (upper half) and its index there (lower half); zero without a loop.
+    ///
+    /// # Invariant
+    ///
+    /// Only the thread of that loop writes it, so a thread that reads its own loop's number may rely on the index.
+    home: AtomicU64,
+    homes: Mutex<Homes>,
+    pub(crate) order: i32,
+    pub(crate) traits: Traits,
+    pub(crate) name: Option<Box<str>>,
+}
+
+/// The loops a source is in. Held for a push or a look, never while anything of a user runs.
+#[derive(Default)]
+struct Homes {
+    first: Option<(Arc<Shared>, Key)>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What few sources have: further loops, and requests from other threads.
+#[derive(Default)]
+struct Rest {
+    /// Further loops, each with whether a notice is on its way there.
+    homes: Vec<(Arc<Shared>, Key, Arc<AtomicBool>)>,
+    /// For a loop (by number), what another thread asked for; at most one of each kind and token.
+    requests: Vec<(u32, Request)>,
+}
+
+/// What another thread may ask of a source, beside signalling and invalidating it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Deadline(Option<Tick>),
+    Interest(Token, Interest),
+}
+
+impl Request {
+    fn replaces(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Deadline(_), Self::Deadline(_)) => true,
+            (Self::Interest(new, _), Self::Interest(old, _)) => new == old,
+            _ => false,
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(options: SourceOptions) -> Arc<Self> {
+        Arc::new(Self {
+            flags: AtomicU32::new(VALID),
+            handles: AtomicU32::new(0),
+            home: AtomicU64::new(0),
+            homes: Mutex::default(),
+            order: options.order,
+            traits: options.traits,
+            name: options.name,
+        })
+    }
+
+    pub(crate) fn is_valid(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & VALID != 0
+    }
+
+    /// Makes it invalid; says whether it was valid.
+    pub(crate) fn clear_valid(&self) -> bool {
+        self.flags.fetch_and(!VALID, Ordering::AcqRel) & VALID != 0
+    }
+
+    /// Sets the signal; says whether it was not set before.
+    pub(crate) fn set_signalled(&self) -> bool {
+        // The load keeps a flood of signals from taking the cache line away from the loop each time. It may not be
+        // passed by what the caller wrote before: the fence in front orders that against the loop's taking the signal.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.flags.load(Ordering::Relaxed) & SIGNALLED != 0 {
+            return false;
+        }
+        self.flags.fetch_or(SIGNALLED, Ordering::AcqRel) & SIGNALLED == 0
+    }
+
+    pub(crate) fn is_signalled(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & SIGNALLED != 0
+    }
+
+    /// Takes the signal; says whether it was there.
+    pub(crate) fn take_signal(&self) -> bool {
+        let taken = self.flags.fetch_and(!SIGNALLED, Ordering::AcqRel) & SIGNALLED != 0;
+        std::sync::atomic::fence(Ordering::SeqCst);
+        taken
+    }
+
+    /// Claims one callback: true if the source was valid at that moment, and then `end` must follow.
+    ///
+    /// One read-modify-write decides between this and `clear_valid`, so after `clear_valid` no callback begins.
+    pub(crate) fn begin(&self) -> bool {
+        if self.flags.fetch_add(RUNNING, Ordering::AcqRel) & VALID != 0 {
+            return true;
+        }
+        self.end();
+        false
+    }
+
+    /// Ends what `begin` claimed.
+    pub(crate) fn end(&self) {
+        let before = self.flags.fetch_sub(RUNNING, Ordering::AcqRel);
+        if before & AWAITED != 0 {
+            // Taking the lock orders this after the waiter's look at the count.
+            drop(ENDED.0.lock().unwrap_or_else(PoisonError::into_inner));
+            ENDED.1.notify_all();
+        }
+    }
+
+    /// Waits until no more than `own` callbacks of this source are running.
+    pub(crate) fn wait_idle(&self, own: u32) {
+        let mut guard = ENDED.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.flags.fetch_or(AWAITED, Ordering::AcqRel);
+        while self.flags.load(Ordering::Acquire) / RUNNING > own {
+            guard = ENDED.1.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(guard);
+    }
+
+    /// The index of this source in the loop of that number, if it is that loop's thread that asks and the source is
+    /// first of all in that loop.
+    pub(crate) fn index_in(&self, loop_id: u32) -> Option<u32> {
+        let home = self.home.load(Ordering::Relaxed);
+        let (id, index) = (home >> 32, home & u64::from(u32::MAX));
+        (loop_id != 0 && id == u64::from(loop_id)).then(|| u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    /// The key of this source in that loop.
+    pub(crate) fn key_in(&self, loop_id: u32) -> Option<Key> {
+        let homes = self.lock();
+        if let Some((shared, key)) = &homes.first {
+            if shared.id == loop_id {
+                return Some(*key);
+            }
+        }
+        let rest = homes.rest.as_ref()?;
+        rest.homes
+            .iter()
+            .find(|home| home.0.id == loop_id)
+            .map(|home| home.1)
+    }
+
+    /// Writes down that the source is in a loop; refused if it may be in one only and is in another.
+    pub(crate) fn join(&self, shared: &Arc<Shared>, key: Key) -> bool {
+        let mut homes = self.lock();
+        if homes.first.is_none() {
+            homes.first = Some((Arc::clone(shared), key));
+            let home = (u64::from(shared.id) << 32) | u64::from(key.index);
+            self.home.store(home, Ordering::Relaxed);
+            return true;
+        }
+        if !self.traits.reentrant {
+            return false;
+        }
+        let rest = homes.rest.get_or_insert_default();
+        rest.homes.push((Arc::clone(shared), key, Arc::default()));
+        true
+    }
+
+    /// Writes down that the source has left a loop; says whether that was the last.
+    pub(crate) fn leave(&self, loop_id: u32) -> bool {
+        let mut homes = self.lock();
+        let mut left = None;
+        if homes
+            .first
+            .as_ref()
+            .is_some_and(|first| first.0.id == loop_id)
+        {
+            left = homes.first.take();
+            self.home.store(0, Ordering::Relaxed);
+            self.flags.fetch_and(!NOTICED, Ordering::AcqRel);
+        }
+        if let Some(rest) = &mut homes.rest {
+            rest.homes.retain(|home| home.0.id != loop_id);
+            rest.requests.retain(|request| request.0 != loop_id);
+        }
+        let last = homes.first.is_none() && homes.rest.as_ref().is_none_or(|r| r.homes.is_empty());
+        drop(homes);
+        drop(left);
+        last
+    }
+
+    pub(crate) fn is_homeless(&self) -> bool {
+        let homes = self.lock();
+        homes.first.is_none() && homes.rest.as_ref().is_none_or(|rest| rest.homes.is_empty())
+    }
+
+    /// Tells every loop the source is in to look at its flags.
+    ///
+    /// The flags must have been changed before: the loop takes back the mark that a notice is on its way before it looks
+    /// at them.
+    pub(crate) fn notify(&self) {
+        self.tell(&self.lock());
+    }
+
+    /// Asks something of the source in every loop it is in.
+    pub(crate) fn request(&self, request: Request) {
+        let mut homes = self.lock();
+        let Homes { first, rest } = &mut *homes;
+        let rest = rest.get_or_insert_default();
+        let further = rest.homes.iter().map(|home| home.0.id);
+        let ids: Vec<u32> = first
+            .iter()
+            .map(|first| first.0.id)
+            .chain(further)
+            .collect();
+        for id in ids {
+            rest.requests
+                .retain(|old| old.0 != id || !request.replaces(old.1));
+            rest.requests.push((id, request));
+        }
+        self.flags.fetch_or(REQUESTED, Ordering::AcqRel);
+        self.tell(&homes);
+    }
+
+    /// Takes back the mark that a notice is on its way to the first loop.
+    pub(crate) fn clear_noticed(&self) {
+        self.flags.fetch_and(!NOTICED, Ordering::AcqRel);
+    }
+
+    /// What other threads asked for in that loop.
+    pub(crate) fn take_requests(&self, loop_id: u32) -> Vec<Request> {
+        if self.flags.load(Ordering::Acquire) & REQUESTED == 0 {
+            return Vec::new();
+        }
+        let mut homes = self.lock();
+        let Some(rest) = &mut homes.rest else {
+            return Vec::new();
+        };
+        let own = rest
+            .requests
+            .iter()
+            .filter(|request| request.0 == loop_id)
+            .map(|r| r.1);
+        let own = own.collect();
+        rest.requests.retain(|request| request.0 != loop_id);
+        if rest.requests.is_empty() {
+            self.flags.fetch_and(!REQUESTED, Ordering::AcqRel);
+        }
+        own
+    }
+
+    /// Counts a handle.
+    pub(crate) fn add_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a handle less; says whether that was the last.
+    pub(crate) fn drop_handle(&self) -> bool {
+        self.handles.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    pub(crate) fn has_handles(&self) -> bool {
+        self.handles.load(Ordering::Acquire) != 0
+    }
+
+    fn tell(&self, homes: &Homes) {
+        if let Some((shared, key)) = &homes.first {
+            if self.flags.fetch_or(NOTICED, Ordering::AcqRel) & NOTICED == 0 {
+                // A closed loop has nothing left that could be told.
+                drop(shared.post(Message::Notice(*key, None)));
+            }
+        }
+        for (shared, key, noticed) in homes.rest.iter().flat_map(|rest| &rest.homes) {
+            if !noticed.swap(true, Ordering::AcqRel) {
+                drop(shared.post(Message::Notice(*key, Some(Arc::clone(noticed)))));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Homes> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("name", &self.name)
+            .field("order", &self.order)
+            .field("valid", &self.is_valid())
+            .field("signalled", &self.is_signalled())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where those wait who wait for a callback to end. One for all sources: waiting is rare, and memory is not.
+static ENDED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+
+/// No callback has been forbidden yet.
+const VALID: u32 = 1;
+/// A signal has been given and not been taken.
+const SIGNALLED: u32 = 2;
+/// A notice is on its way to the first loop.
+const NOTICED: u32 = 4;
+/// Somebody waits for running callbacks to end, or has done so.
+const AWAITED: u32 = 8;
+/// There may be requests from other threads.
+const REQUESTED: u32 = 16;
+/// One running callback.
+const RUNNING: u32 = 1 << 16;

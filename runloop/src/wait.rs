@@ -1,0 +1,339 @@
+//! The wait phase: whether to sleep at all, going to sleep without missing anything, and making sense of what ended it.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::activity::Activity;
+use crate::arena::Key;
+use crate::clock::Tick;
+use crate::core::{Batch, Callee, Item, Plan, RunLoop, SourceFlags, Tables};
+use crate::limit::ReturnAfter;
+use crate::mode::Mode;
+use crate::readiness::{Prepared, Stage};
+use crate::state::State;
+use crate::sys::poller::{Events, Patience};
+use crate::tables::{ALARM_KEY, BELL_KEY};
+
+impl RunLoop {
+    /// Asks the kernel what is ready, sleeping if there is nothing else to do. `None`: the kernel was not asked, or had
+    /// nothing to tell.
+    pub(crate) fn wait(&self, plan: &Plan, handled: bool) -> io::Result<Option<Batch>> {
+        if plan.only_looks() {
+            return self.poll(plan, Patience::Look);
+        }
+        if handled || self.is_stopped() {
+            return self.look(plan);
+        }
+        self.notify(plan.mode, Activity::BEFORE_WAITING);
+        let batch = self.sleep(plan);
+        self.notify(plan.mode, Activity::AFTER_WAITING);
+        batch
+    }
+
+    /// Whether a pass whose work came from memory may do without the kernel: not too often in a row, and not for longer
+    /// than a descriptor may reasonably wait. The clock is only read now and then.
+    fn may_skip_the_kernel(&self) -> bool {
+        let passes = self.core.memory_passes.get() + 1;
+        self.core.memory_passes.set(passes);
+        if passes >= MEMORY_PASSES_MAX {
+            return false;
+        }
+        if passes % MEMORY_PASSES_PER_CLOCK != 0 {
+            return true;
+        }
+        let now = Tick::now();
+        if passes == MEMORY_PASSES_PER_CLOCK {
+            self.core.kernel_asked.set(now);
+            return true;
+        }
+        now < self.core.kernel_asked.get().after(MEMORY_TIME_MAX)
+    }
+
+    /// Asks the kernel without sleeping, unless it has been asked so recently that this can be left out.
+    fn look(&self, plan: &Plan) -> io::Result<Option<Batch>> {
+        if self.may_skip_the_kernel() {
+            Ok(None)
+        } else {
+            self.poll(plan, Patience::Look)
+        }
+    }
+
+    fn sleep(&self, plan: &Plan) -> io::Result<Option<Batch>> {
+        loop {
+            if self.has_work(plan) || self.spin(plan) || self.announce(plan.mode) {
+                return self.look(plan);
+            }
+            self.core.shared.sleep.announce();
+            if self.collect() || self.core.shared.has_orders() {
+                self.core.shared.sleep.end();
+                return self.look(plan);
+            }
+            let batch = self
+                .arm(plan)
+                .and_then(|()| self.poll(plan, Patience::Forever));
+            self.core.shared.sleep.end();
+            let batch = batch?;
+            self.tell_woken();
+            // A wake-up that is stale, or an alarm for a deadline that has moved, is nobody's business but ours.
+            let awaited = self.collect() | self.core.shared.has_orders();
+            if awaited || batch.is_some() || self.is_due(plan) {
+                return Ok(batch);
+            }
+        }
+    }
+
+    /// Whether there is something to do that the kernel knows nothing of.
+    fn has_work(&self, plan: &Plan) -> bool {
+        if self.core.with(|tables| tables.has_work(plan.mode)) || self.is_stopped() {
+            return true;
+        }
+        !plan.when_empty && self.is_empty(plan.mode)
+    }
+
+    /// Whether a deadline of the mode or the limit of the run has passed.
+    fn is_due(&self, plan: &Plan) -> bool {
+        let first = self.core.with(|tables| tables.first_deadline(plan.mode));
+        let first = first.unwrap_or(Tick::NEVER).min(plan.deadline);
+        first != Tick::NEVER && first <= Tick::now()
+    }
+
+    /// Sets the alarm for the next deadline, unless it is set for that or an earlier moment already.
+    fn arm(&self, plan: &Plan) -> io::Result<()> {
+        let first = self.core.with(|tables| tables.first_deadline(plan.mode));
+        let first = first.unwrap_or(Tick::NEVER).min(plan.deadline);
+        if first >= self.core.armed.get() {
+            return Ok(());
+        }
+        let devices = self.core.with(|tables| tables.devices.clone());
+        if let Some(devices) = devices {
+            devices.alarm.keeper().set(first)?;
+            self.core.armed.set(first);
+        }
+        Ok(())
+    }
+
+    /// Looks again and again for as long as the hot sources ask for it; says whether there is something to do.
+    fn spin(&self, plan: &Plan) -> bool {
+        if self.core.hot_count.get() == 0 {
+            return false;
+        }
+        let mut more = match self.ask_hot(plan.mode, Stage::Look) {
+            Prepared::Ready => return true,
+            Prepared::Spin(more) if self.core.spinning.get() => more,
+            _ => return false,
+        };
+        let hot = self.core.with(|tables| tables.hot_callees(plan.mode));
+        let mut now = Tick::now();
+        let mut until = now;
+        let latest = self.core.with(|tables| tables.first_deadline(plan.mode));
+        let latest = latest.unwrap_or(Tick::NEVER).min(plan.deadline);
+        loop {
+            until = until.max(now.after(more)).min(latest);
+            more = Duration::ZERO;
+            for _ in 0..LOOKS_PER_CLOCK {
+                std::hint::spin_loop();
+                for (key, callee, state) in &hot {
+                    match self.ask_this(*key, (callee, state), Stage::Look) {
+                        Prepared::Ready => {
+                            self.signal_source(*key);
+                            return true;
+                        }
+                        Prepared::Spin(longer) => more = more.max(longer),
+                        Prepared::Idle => {}
+                    }
+                }
+            }
+            if self.collect() || self.core.shared.has_orders() {
+                return true;
+            }
+            now = Tick::now();
+            if now >= latest {
+                return true;
+            }
+            if now >= until && more.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    /// Lets the hot sources of a mode announce that the loop will not look any more; says whether one has work after
+    /// all.
+    pub(crate) fn announce(&self, mode: Mode) -> bool {
+        if self.core.hot_count.get() == 0 {
+            return false;
+        }
+        let mut ready = false;
+        for (key, _, _) in self.core.with(|tables| tables.hot_callees(mode)) {
+            match self.ask(key, Stage::Announce) {
+                Prepared::Ready => {
+                    self.signal_source(key);
+                    ready = true;
+                }
+                Prepared::Idle | Prepared::Spin(_) => {
+                    let hot = self.core.with(|tables| tables.cool(key));
+                    self.core.hot_count.set(hot);
+                }
+            }
+        }
+        ready
+    }
+
+    /// Tells the sources that announced sleep that it is over.
+    fn tell_woken(&self) {
+        while let Some(key) = self.core.with(|tables| tables.slept.pop()) {
+            if self.ask(key, Stage::Woken) == Prepared::Ready {
+                self.signal_source(key);
+            }
+        }
+    }
+
+    /// Asks the kernel, once.
+    fn poll(&self, plan: &Plan, patience: Patience) -> io::Result<Option<Batch>> {
+        self.core.memory_passes.set(0);
+        let few = plan.return_after == ReturnAfter::FirstSource;
+        let found = self.core.with(|tables| {
+            let poller = Rc::clone(tables.poller(plan.mode)?);
+            let spare = tables.spare_batches[usize::from(few)].pop();
+            Some((poller, spare.unwrap_or_else(|| Batch::new(few))))
+        });
+        let Some((poller, mut batch)) = found else {
+            return Ok(None);
+        };
+        poller.wait(&mut batch.events, patience)?;
+        let alarmed = self.core.with(|tables| {
+            tables.waits_made += 1;
+            tables.sort_out(&mut batch, tables.waits_made)
+        });
+        if alarmed {
+            self.core.armed.set(Tick::NEVER);
+        }
+        if batch.items.is_empty() {
+            self.core.with(|tables| tables.keep_batch(batch));
+            return Ok(None);
+        }
+        Ok(Some(batch))
+    }
+}
+
+impl Batch {
+    fn new(few: bool) -> Self {
+        let most = if few { EVENTS_FEW } else { EVENTS_MOST };
+        let events = Events::with_capacity(most);
+        Self {
+            wait: 0,
+            few,
+            events,
+            items: Vec::new(),
+            fds: Vec::new(),
+        }
+    }
+}
+
+/// A source, ready to be asked without looking it up.
+type HotCallee = (Key, Arc<dyn Callee>, Arc<State>);
+
+impl Tables {
+    /// Keeps the memory of a batch for the next wait.
+    pub(crate) fn keep_batch(&mut self, batch: Batch) {
+        self.spare_batches[usize::from(batch.few)].push(batch);
+    }
+
+    /// Whether a closure or a signalled source waits for this mode.
+    fn has_work(&self, mode: Mode) -> bool {
+        let closures = self.mode(mode).is_some_and(|entry| {
+            !entry.closures.is_empty() || (entry.common && !self.common_closures.is_empty())
+        });
+        closures
+            || self.signalled.iter().any(|&key| {
+                let entry = self.sources.get(key);
+                entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_engaged())
+            })
+    }
+
+    fn hot_callees(&self, mode: Mode) -> SmallVec<[HotCallee; 2]> {
+        let hot = self
+            .hot
+            .iter()
+            .filter_map(|&key| Some((key, self.sources.get(key)?)));
+        let hot = hot.filter(|(_, entry)| entry.is_in(mode));
+        hot.map(|(key, entry)| (key, Arc::clone(&entry.callee), Arc::clone(&entry.state)))
+            .collect()
+    }
+
+    /// Takes a source off the hot list, to be told when the loop wakes; says how many are left.
+    fn cool(&mut self, key: Key) -> usize {
+        self.hot.retain(|&hot| hot != key);
+        if let Some(entry) = self.sources.get_mut(key) {
+            entry.flags.remove(SourceFlags::HOT);
+            self.slept.push(key);
+        }
+        self.hot.len()
+    }
+
+    /// Finds the source of each event and puts them in the order in which they will be performed; says whether the alarm
+    /// has gone off.
+    fn sort_out(&mut self, batch: &mut Batch, wait: u64) -> bool {
+        batch.wait = wait;
+        batch.items.clear();
+        let mut alarmed = false;
+        let mut sorted = true;
+        // Only equality matters, so the lower half of the number does.
+        let mark = u32::try_from(wait & u64::from(u32::MAX)).unwrap_or(0);
+        for (word, readiness) in batch.events.iter() {
+            if word == ALARM_KEY {
+                alarmed = true;
+            }
+            if word >= BELL_KEY {
+                continue;
+            }
+            let watch = Key::unpack(word);
+            let Some(source) = self.watches.get(watch).map(|watch| watch.source) else {
+                continue;
+            };
+            let Some(entry) = self.sources.get_mut(source) else {
+                continue;
+            };
+            let place = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
+            if entry.batch.0 != mark {
+                entry.batch = (mark, place);
+            }
+            let item = Item {
+                order: entry.state.order,
+                place: entry.batch.1,
+                source,
+                watch,
+                readiness,
+            };
+            let before = batch.items.last().map(Item::rank);
+            sorted &= before.is_none_or(|before| before <= item.rank());
+            batch.items.push(item);
+        }
+        if !sorted {
+            batch.items.sort_by_key(Item::rank);
+        }
+        alarmed
+    }
+}
+
+impl Item {
+    const fn rank(&self) -> (i32, u32) {
+        (self.order, self.place)
+    }
+}
+
+/// How many passes in a row may leave the kernel out.
+const MEMORY_PASSES_MAX: u32 = 64;
+/// How many such passes are made between two looks at the clock.
+const MEMORY_PASSES_PER_CLOCK: u32 = 8;
+/// For how long such passes may go on.
+const MEMORY_TIME_MAX: Duration = Duration::from_micros(50);
+/// How many looks a spin makes between two looks at the clock.
+const LOOKS_PER_CLOCK: u32 = 16;
+/// How many events a wait takes from the kernel.
+const EVENTS_MOST: usize = 256;
+/// How many when the run returns after one source: what is taken and not served has to be found again.
+const EVENTS_FEW: usize = 8;
