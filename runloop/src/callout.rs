@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::arena::Key;
-use crate::core::{Callee, RunLoop, SourceEntry, SourceFlags};
+use crate::core::{Callee, RunLoop, SourceEntry};
+use crate::member::SourceFlags;
 use crate::readiness::{Prepared, Ready, Stage, Why};
 use crate::state::State;
 

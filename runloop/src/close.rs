@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::core::{Callee, RunLoop, SourceFlags, Watch};
+use crate::core::{Callee, RunLoop, Watch};
+use crate::member::SourceFlags;
 use crate::mode::Mode;
 
 impl RunLoop {

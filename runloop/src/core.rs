@@ -17,14 +17,16 @@ use smallvec::SmallVec;
 
 use crate::activity::Activity;
 use crate::arena::{Arena, Key};
+use crate::batch::Batch;
 use crate::clock::Tick;
-use crate::heap::{Heap, Slot};
-use crate::limit::ReturnAfter;
+use crate::heap::Heap;
+use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
-use crate::readiness::{Interest, Prepared, Readiness, Ready, Stage, Token, Why};
+use crate::plan::Activation;
+use crate::readiness::{Interest, Prepared, Ready, Stage, Token, Why};
 use crate::shared::{Job, Message, Shared};
 use crate::state::State;
-use crate::sys::poller::{Events, Held, Keeper, Poller};
+use crate::sys::poller::{Held, Keeper, Poller};
 use crate::sys::{Alarm, Doorbell};
 
 /// The run loop of the current thread.
@@ -280,45 +282,6 @@ pub(crate) struct SourceEntry {
     pub(crate) batch: (u32, u32),
 }
 
-bitflags::bitflags! {
-    /// What a source is in this loop, as yes or no.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct SourceFlags: u8 {
-        /// `attach` has been called, and `detach` has not.
-        const ATTACHED = 1;
-        /// It stays in the table without a mode as long as there are handles.
-        const ADOPTED = 2;
-        /// It is in the common set.
-        const COMMON = 4;
-        /// It is in `signalled` or on the shelf.
-        const LISTED = 8;
-        /// It is on the hot list.
-        const HOT = 16;
-        /// Some watch or deadline of it was taken out because it is being performed.
-        const PARKED = 32;
-    }
-}
-
-/// A source's membership of a mode.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Member {
-    pub(crate) mode: Mode,
-    /// Its deadline in the heap of the mode.
-    pub(crate) slot: Slot,
-    pub(crate) how: How,
-}
-
-bitflags::bitflags! {
-    /// How something came into a mode; it leaves with the last of the two.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) struct How: u8 {
-        /// By itself.
-        const INDIVIDUAL = 1;
-        /// With the common set.
-        const COMMON = 2;
-    }
-}
-
 /// A descriptor that a source watches in this loop.
 pub(crate) struct Watch {
     pub(crate) source: Key,
@@ -342,7 +305,10 @@ pub(crate) enum Owner {
     /// Something that the source shares with the loop.
     Shared(#[expect(dead_code, reason = "held, not read")] Arc<dyn Any>),
     /// The loop: a second registration of the same descriptor goes through a duplicate.
-    Duplicate(Arc<OwnedFd>, Option<Box<Held<Owner>>>),
+    Duplicate(
+        #[expect(dead_code, reason = "held, not read")] Arc<OwnedFd>,
+        Option<Box<Held<Self>>>,
+    ),
 }
 
 impl Keeper for Owner {}
@@ -388,55 +354,6 @@ pub(crate) struct Devices {
     pub(crate) bare: Rc<Poller>,
     pub(crate) bell: Held<Arc<Doorbell>>,
     pub(crate) alarm: Held<Arc<Alarm>>,
-}
-
-/// One run in progress.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Activation {
-    pub(crate) mode: Mode,
-    /// Somebody asked it to stop.
-    pub(crate) stopped: bool,
-}
-
-/// How a run was asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) mode: Mode,
-    /// When the run ends at the latest; `Tick(0)` means one pass that never blocks.
-    pub(crate) deadline: Tick,
-    pub(crate) return_after: ReturnAfter,
-    /// Go on although the mode is empty.
-    pub(crate) when_empty: bool,
-}
-
-impl Plan {
-    /// One pass that never blocks?
-    pub(crate) fn only_looks(&self) -> bool {
-        self.deadline == Tick(0)
-    }
-}
-
-/// What a wait found, sorted by source.
-pub(crate) struct Batch {
-    /// The number of the wait.
-    pub(crate) wait: u64,
-    /// Made for a run that returns after one source, so with room for few events.
-    pub(crate) few: bool,
-    pub(crate) events: Events,
-    pub(crate) items: Vec<Item>,
-    /// The descriptors of the source whose turn it is.
-    pub(crate) fds: Vec<(Token, Readiness)>,
-}
-
-/// One ready descriptor of a batch: ids only, since its source may be gone at its turn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
-    pub(crate) order: i32,
-    /// The place of the source's first event among all events.
-    pub(crate) place: u32,
-    pub(crate) source: Key,
-    pub(crate) watch: Key,
-    pub(crate) readiness: Readiness,
 }
 
 impl fmt::Debug for RunLoop {

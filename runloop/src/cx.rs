@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::arena::Key;
 use crate::clock::Tick;
-use crate::core::{Owner, RunLoop, SourceFlags, Watch};
+use crate::core::{Owner, RunLoop, Watch};
+use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::readiness::{Interest, Token};
 use crate::sys::poller::Held;

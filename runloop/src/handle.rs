@@ -77,7 +77,7 @@ impl Handle {
     ) -> Result<(), PerformError<SourceRef<S>>> {
         self.send(source.clone(), |source| {
             Message::Control(Box::new(move || {
-                thread::current().add_or_fail(&source, mode)
+                thread::current().add_or_fail(&source, mode);
             }))
         })
     }

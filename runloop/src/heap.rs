@@ -60,7 +60,8 @@ impl Heap {
         self.items.first().map(|item| (item.at, item.value))
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.items.len()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use crate::arena::Key;
 use crate::core::{Closure, RunLoop, Tables};
@@ -22,7 +22,7 @@ impl RunLoop {
                 let inbox = self.core.inbox.borrow();
                 inbox
                     .as_ref()
-                    .map_or(Err(TryRecvError::Disconnected), |inbox| inbox.try_recv())
+                    .map_or(Err(TryRecvError::Disconnected), Receiver::try_recv)
             };
             match message {
                 Ok(message) => self.take_in(message),

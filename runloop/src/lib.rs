@@ -22,7 +22,11 @@ mod shared;
 mod state;
 
 // The loop's tables, and the changes made to them.
+mod member;
+mod plan;
+mod batch;
 mod core;
+mod watches;
 mod tables;
 
 // What the loop does: callbacks, memberships, one pass.

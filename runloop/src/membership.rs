@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 
 use crate::arena::Key;
 use crate::clock::Tick;
-use crate::core::{Callee, How, RunLoop, SourceEntry, SourceFlags, Tables};
+use crate::core::{Callee, RunLoop, SourceEntry, Tables};
 use crate::error::AddError;
+use crate::member::{How, SourceFlags};
 use crate::mode::Mode;
 use crate::readiness::Why;
 use crate::state::State;
@@ -149,6 +150,10 @@ impl RunLoop {
             }
         });
         let Some(entry) = gone else { return };
+        if entry.flags.contains(SourceFlags::HOT) {
+            let hot = self.core.with(|tables| tables.forget_hot(key));
+            self.core.hot_count.set(hot);
+        }
         let last = entry.state.leave(self.core.shared.id);
         let mut panic = None;
         if let (true, Some(why)) = (last, entry.ending) {

@@ -56,7 +56,8 @@ impl Mode {
         if let Some(&index) = names.index.get(name) {
             return Self(index);
         }
-        let index = u32::try_from(names.list.len()).expect("fewer than four billion mode names");
+        // Four billion names would not fit into memory, so this is never reached; the last one would be shared.
+        let index = u32::try_from(names.list.len()).unwrap_or(u32::MAX);
         let kept: &'static str = Box::leak(name.into());
         names.list.push(kept);
         names.index.insert(kept, index);

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::activity::Activity;
-use crate::core::{How, ModeEntry, Observing, RunLoop, Seat, Tables};
+use crate::core::{ModeEntry, Observing, RunLoop, Seat, Tables};
+use crate::member::How;
 use crate::mode::Mode;
 
 impl RunLoop {

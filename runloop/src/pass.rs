@@ -6,10 +6,12 @@ use smallvec::SmallVec;
 
 use crate::activity::Activity;
 use crate::arena::Key;
+use crate::batch::Batch;
 use crate::clock::Tick;
-use crate::core::{Batch, Closure, Core, Plan, RunLoop, Tables};
+use crate::core::{Closure, Core, RunLoop, Tables};
 use crate::limit::{Outcome, ReturnAfter};
 use crate::mode::Mode;
+use crate::plan::Plan;
 use crate::readiness::{Prepared, Ready, Stage};
 use crate::shared::{STOP, WAKE};
 
@@ -150,12 +152,7 @@ impl RunLoop {
     /// Whether the mode has nothing that a run could wait for or do.
     pub(crate) fn is_empty(&self, mode: Mode) -> bool {
         self.core.with(|tables| {
-            let Some(entry) = tables.mode(mode) else {
-                return true;
-            };
-            entry.lively == 0
-                && entry.closures.is_empty()
-                && !(entry.common && !tables.common_closures.is_empty())
+            tables.mode(mode).is_none_or(|entry| entry.lively == 0) && !tables.has_closures(mode)
         })
     }
 
@@ -270,7 +267,7 @@ impl Tables {
                 return false;
             };
             if !entry.state.is_signalled() {
-                entry.flags.remove(crate::core::SourceFlags::LISTED);
+                entry.flags.remove(crate::member::SourceFlags::LISTED);
                 return false;
             }
             if !entry.is_in(mode) || entry.is_engaged() {
@@ -296,7 +293,7 @@ impl Tables {
         let Some(place) = self.signalled.iter().position(|&listed| listed == key) else {
             return false;
         };
-        entry.flags.remove(crate::core::SourceFlags::LISTED);
+        entry.flags.remove(crate::member::SourceFlags::LISTED);
         self.signalled.remove(place);
         true
     }

@@ -99,10 +99,16 @@ pub struct Token(pub u32);
 /// every descriptor of the source that is ready. Each call has exactly one of the three.
 ///
 /// ```
-/// use runloop::{Readiness, Ready, Token};
-/// let fds = [(Token(0), Readiness::READABLE)];
-/// let ready = Ready { signalled: false, deadline: None, fds: &fds };
-/// assert!(ready.fds.iter().all(|(_, readiness)| readiness.is_readable()));
+/// use runloop::Ready;
+///
+/// fn describe(ready: Ready<'_>) -> String {
+///     match (ready.signalled, ready.deadline) {
+///         (true, _) => "signalled".to_owned(),
+///         (_, Some(_)) => "late enough".to_owned(),
+///         _ => format!("{} descriptors are ready", ready.fds.len()),
+///     }
+/// }
+/// # drop(describe);
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

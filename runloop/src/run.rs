@@ -2,10 +2,11 @@
 
 use crate::activity::Activity;
 use crate::clock::Tick;
-use crate::core::{Activation, Plan, RunLoop};
+use crate::core::RunLoop;
 use crate::error::RunError;
 use crate::limit::{Limit, Outcome};
 use crate::mode::Mode;
+use crate::plan::{Activation, Plan};
 use crate::shared::STOP;
 
 impl RunLoop {

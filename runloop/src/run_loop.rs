@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use crate::clock::Tick;
-use crate::core::{Closure, Plan, RunLoop};
+use crate::core::{Closure, RunLoop};
 use crate::error::{AddError, PerformError, RunError};
 use crate::handle::Handle;
 use crate::limit::{Limit, Outcome, ReturnAfter};
 use crate::mode::Mode;
 use crate::observer::Observer;
+use crate::plan::Plan;
 use crate::shared::WAKE;
 use crate::source::Source;
 use crate::source_ref::{AsSource, SourceHandle, SourceRef};

@@ -276,7 +276,7 @@ impl Drop for SourceHandle {
             return;
         }
         // The last handle of an adopted source takes the source with it, on the loop's own thread.
-        if self.locally(|run_loop, key| run_loop.settle(key)).is_none() {
+        if self.locally(RunLoop::settle).is_none() {
             self.state.notify();
         }
     }

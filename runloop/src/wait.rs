@@ -9,14 +9,17 @@ use smallvec::SmallVec;
 
 use crate::activity::Activity;
 use crate::arena::Key;
+use crate::batch::{Batch, Item};
 use crate::clock::Tick;
-use crate::core::{Batch, Callee, Item, Plan, RunLoop, SourceFlags, Tables};
+use crate::core::{Callee, RunLoop, Tables};
 use crate::limit::ReturnAfter;
+use crate::member::SourceFlags;
 use crate::mode::Mode;
+use crate::plan::Plan;
 use crate::readiness::{Prepared, Stage};
 use crate::state::State;
 use crate::sys::poller::{Events, Patience};
-use crate::tables::{ALARM_KEY, BELL_KEY};
+use crate::watches::{ALARM_KEY, BELL_KEY};
 
 impl RunLoop {
     /// Asks the kernel what is ready, sleeping if there is nothing else to do. `None`: the kernel was not asked, or had
@@ -244,10 +247,7 @@ impl Tables {
 
     /// Whether a closure or a signalled source waits for this mode.
     fn has_work(&self, mode: Mode) -> bool {
-        let closures = self.mode(mode).is_some_and(|entry| {
-            !entry.closures.is_empty() || (entry.common && !self.common_closures.is_empty())
-        });
-        closures
+        self.has_closures(mode)
             || self.signalled.iter().any(|&key| {
                 let entry = self.sources.get(key);
                 entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_engaged())
@@ -266,12 +266,12 @@ impl Tables {
 
     /// Takes a source off the hot list, to be told when the loop wakes; says how many are left.
     fn cool(&mut self, key: Key) -> usize {
-        self.hot.retain(|&hot| hot != key);
+        let left = self.forget_hot(key);
         if let Some(entry) = self.sources.get_mut(key) {
             entry.flags.remove(SourceFlags::HOT);
             self.slept.push(key);
         }
-        self.hot.len()
+        left
     }
 
     /// Finds the source of each event and puts them in the order in which they will be performed; says whether the alarm

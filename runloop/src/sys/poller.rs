@@ -169,10 +169,6 @@ impl Events {
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.list.len() == self.list.capacity()
-    }
-
     /// The key and the readiness of each descriptor that was ready.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> + '_ {
         self.list

@@ -1,0 +1,43 @@
+//! What a source is in a loop and in each of its modes, as small values.
+
+use crate::heap::Slot;
+use crate::mode::Mode;
+
+bitflags::bitflags! {
+    /// What a source is in this loop, as yes or no.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct SourceFlags: u8 {
+        /// `attach` has been called, and `detach` has not.
+        const ATTACHED = 1;
+        /// It stays in the table without a mode as long as there are handles.
+        const ADOPTED = 2;
+        /// It is in the common set.
+        const COMMON = 4;
+        /// It is in `signalled` or on the shelf.
+        const LISTED = 8;
+        /// It is on the hot list.
+        const HOT = 16;
+        /// Some watch or deadline of it was taken out because it is being performed.
+        const PARKED = 32;
+    }
+}
+
+/// A source's membership of a mode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) mode: Mode,
+    /// Its deadline in the heap of the mode.
+    pub(crate) slot: Slot,
+    pub(crate) how: How,
+}
+
+bitflags::bitflags! {
+    /// How something came into a mode; it leaves with the last of the two.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct How: u8 {
+        /// By itself.
+        const INDIVIDUAL = 1;
+        /// With the common set.
+        const COMMON = 2;
+    }
+}

@@ -1,0 +1,31 @@
+//! How a run was asked for, and what is known of one in progress.
+
+use crate::clock::Tick;
+use crate::limit::ReturnAfter;
+use crate::mode::Mode;
+
+/// One run in progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Activation {
+    pub(crate) mode: Mode,
+    /// Somebody asked it to stop.
+    pub(crate) stopped: bool,
+}
+
+/// How a run was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) mode: Mode,
+    /// When the run ends at the latest; `Tick(0)` means one pass that never blocks.
+    pub(crate) deadline: Tick,
+    pub(crate) return_after: ReturnAfter,
+    /// Go on although the mode is empty.
+    pub(crate) when_empty: bool,
+}
+
+impl Plan {
+    /// One pass that never blocks?
+    pub(crate) fn only_looks(&self) -> bool {
+        self.deadline == Tick(0)
+    }
+}

@@ -1,0 +1,318 @@
+//! Changes to the tables: what is watched, and the poll sets that mirror it.
+//!
+//! Nothing here calls anything of a user. Whatever leaves the tables is handed back, for the caller to drop once they
+//! are free.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::arena::Key;
+use crate::clock::Tick;
+use crate::core::{Devices, ModeEntry, Owner, Tables, Watch};
+use crate::heap::Slot;
+use crate::member::SourceFlags;
+use crate::mode::Mode;
+use crate::readiness::{Interest, Token};
+use crate::shared::Shared;
+use crate::sys::poller::{Held, Poller};
+use crate::sys::{Alarm, Doorbell};
+
+impl Tables {
+    /// Starts watching a descriptor in every mode of the source. On failure nothing is watched, and the watch comes back.
+    pub(crate) fn add_watch(&mut self, watch: Watch) -> Result<(), (io::Error, Watch)> {
+        let source = watch.source;
+        if self.sources.get(source).is_none() {
+            return Err((io::Error::from(io::ErrorKind::NotFound), watch));
+        }
+        if self.find_watch(source, watch.token).is_some() {
+            return Err((io::Error::from(io::ErrorKind::AlreadyExists), watch));
+        }
+        let modes = self.modes_of(source);
+        let key = self.watches.insert(watch);
+        for (done, &mode) in modes.iter().enumerate() {
+            if let Err(error) = self.enroll(key, mode, &modes[..done]) {
+                for &earlier in &modes[..done] {
+                    self.withdraw(key, earlier);
+                }
+                let watch = self.watches.remove(key).expect("it was just put in");
+                return Err((error, watch));
+            }
+        }
+        if let (Some(entry), Some(watch)) =
+            (self.sources.get_mut(source), self.watches.get_mut(key))
+        {
+            watch.next = entry.first_watch;
+            entry.first_watch = key.index;
+        }
+        Ok(())
+    }
+
+    /// Stops watching a descriptor.
+    pub(crate) fn remove_watch(&mut self, source: Key, token: Token) -> Option<Watch> {
+        let key = self.find_watch(source, token)?;
+        for mode in self.modes_of(source) {
+            self.withdraw(key, mode);
+        }
+        let next = self.watches.get(key)?.next;
+        let entry = self.sources.get_mut(source)?;
+        if entry.first_watch == key.index {
+            entry.first_watch = next;
+        } else {
+            let before = self.watches_of(source).into_iter().find(|&other| {
+                self.watches
+                    .get(other)
+                    .is_some_and(|watch| watch.next == key.index)
+            })?;
+            self.watches.get_mut(before)?.next = next;
+        }
+        self.watches.remove(key)
+    }
+
+    /// Changes what a descriptor is watched for, in every mode of the source.
+    pub(crate) fn set_interest(
+        &mut self,
+        source: Key,
+        token: Token,
+        to: Interest,
+    ) -> io::Result<()> {
+        let found = self.find_watch(source, token);
+        let key = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let modes = self.modes_of(source);
+        let Some(watch) = self.watches.get_mut(key) else {
+            return Ok(());
+        };
+        let from = std::mem::replace(&mut watch.interest, to);
+        watch.barren = 0;
+        if from == to || watch.parked {
+            return Ok(());
+        }
+        for (done, &mode) in modes.iter().enumerate() {
+            if from.is_empty() {
+                if let Err(error) = self.enroll(key, mode, &modes[..done]) {
+                    self.give_up_interest(key, &modes[..done]);
+                    return Err(error);
+                }
+            } else if to.is_empty() {
+                self.withdraw_as(key, mode, from);
+            } else if let (Some(watch), Some(poller)) = (self.watches.get(key), self.poller(mode)) {
+                poller.modify(&watch.fd, key.pack(), to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back an interest that not every mode's poll set would take.
+    fn give_up_interest(&mut self, key: Key, done: &[Mode]) {
+        for &mode in done {
+            self.withdraw(key, mode);
+        }
+        if let Some(watch) = self.watches.get_mut(key) {
+            watch.interest = Interest::empty();
+        }
+    }
+
+    /// Takes a watch out of the poll sets until its source is no longer being performed.
+    pub(crate) fn park(&mut self, key: Key) {
+        let Some(source) = self.watches.get(key).map(|watch| watch.source) else {
+            return;
+        };
+        for mode in self.modes_of(source) {
+            self.withdraw(key, mode);
+        }
+        if let (Some(watch), Some(entry)) =
+            (self.watches.get_mut(key), self.sources.get_mut(source))
+        {
+            watch.parked = true;
+            entry.flags.insert(SourceFlags::PARKED);
+        }
+    }
+
+    /// Puts back what was parked.
+    pub(crate) fn unpark(&mut self, source: Key) -> io::Result<()> {
+        let modes = self.modes_of(source);
+        for key in self.watches_of(source) {
+            let Some(watch) = self.watches.get_mut(key) else {
+                continue;
+            };
+            if std::mem::take(&mut watch.parked) {
+                for (done, &mode) in modes.iter().enumerate() {
+                    self.enroll(key, mode, &modes[..done])?;
+                }
+            }
+        }
+        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+            return Ok(());
+        };
+        entry.flags.remove(SourceFlags::PARKED);
+        for member in &mut entry.members {
+            if member.slot == Slot::NONE && entry.deadline != Tick::NEVER {
+                if let Some(mode) = modes.at(member.mode) {
+                    member.slot = mode.deadlines.insert(entry.deadline, source.index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out every watch of a source that is in no mode any more.
+    pub(crate) fn drop_watches(&mut self, source: Key) -> Vec<Watch> {
+        let keys = self.watches_of(source);
+        if let Some(entry) = self.sources.get_mut(source) {
+            debug_assert!(
+                entry.members.is_empty(),
+                "a watch is forgotten by its modes first"
+            );
+            entry.first_watch = u32::MAX;
+        }
+        keys.into_iter()
+            .filter_map(|key| self.watches.remove(key))
+            .collect()
+    }
+
+    /// Makes the loop's own descriptors, which the first `add` needs.
+    pub(crate) fn ensure_devices(&mut self, shared: &Shared) -> io::Result<()> {
+        if self.devices.is_some() {
+            return Ok(());
+        }
+        let bell = Arc::new(Doorbell::new()?);
+        let alarm = Arc::new(Alarm::new()?);
+        let devices = Devices {
+            bare: Rc::new(Poller::new()?),
+            bell: Held::new(bell.as_fd(), Arc::clone(&bell)),
+            alarm: Held::new(alarm.as_fd(), Arc::clone(&alarm)),
+        };
+        devices.join(&devices.bare)?;
+        // Only the loop's thread gets here, so nobody else can have set it.
+        drop(shared.bell.set(bell));
+        self.devices = Some(Rc::new(devices));
+        Ok(())
+    }
+
+    /// The poll set that a mode waits on.
+    pub(crate) fn poller(&self, mode: Mode) -> Option<&Rc<Poller>> {
+        let own = self.mode(mode).and_then(|mode| mode.poller.as_ref());
+        own.or_else(|| self.devices.as_ref().map(|devices| &devices.bare))
+    }
+
+    pub(crate) fn watches_of(&self, source: Key) -> SmallVec<[Key; 4]> {
+        let mut keys = SmallVec::new();
+        let mut next = self
+            .sources
+            .get(source)
+            .map_or(u32::MAX, |entry| entry.first_watch);
+        while let Some(key) = self.watches.key_at(next) {
+            keys.push(key);
+            next = self.watches.get(key).map_or(u32::MAX, |watch| watch.next);
+        }
+        keys
+    }
+
+    pub(crate) fn find_watch(&self, source: Key, token: Token) -> Option<Key> {
+        let mut keys = self.watches_of(source).into_iter();
+        keys.find(|&key| {
+            self.watches
+                .get(key)
+                .is_some_and(|watch| watch.token == token)
+        })
+    }
+
+    /// Registers a watch with the poll set of a mode, which is made if this is its first. `done` are the modes in which
+    /// the watch is registered already.
+    pub(crate) fn enroll(&mut self, key: Key, mode: Mode, done: &[Mode]) -> io::Result<()> {
+        let Some(watch) = self.watches.get(key) else {
+            return Ok(());
+        };
+        if watch.interest.is_empty() || watch.parked {
+            return Ok(());
+        }
+        let poller = self.own_poller(mode)?;
+        let Some(watch) = self.watches.get(key) else {
+            return Ok(());
+        };
+        match poller.add(&watch.fd, key.pack(), watch.interest) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.duplicate(key, done)?;
+                let Some(watch) = self.watches.get(key) else {
+                    return Ok(());
+                };
+                poller.add(&watch.fd, key.pack(), watch.interest)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives a watch a descriptor of its own, since another watch has registered the one it came with.
+    fn duplicate(&mut self, key: Key, done: &[Mode]) -> io::Result<()> {
+        let Some(watch) = self.watches.get(key) else {
+            return Ok(());
+        };
+        let copy: Arc<OwnedFd> = Arc::new(watch.fd.borrow().try_clone_to_owned()?);
+        let mut fd = Held::new(copy.as_fd(), Owner::Duplicate(Arc::clone(&copy), None));
+        for &mode in done {
+            if let Some(poller) = self.poller(mode) {
+                poller.add(&fd, key.pack(), watch.interest)?;
+                poller.delete(&watch.fd)?;
+            }
+        }
+        if let Some(watch) = self.watches.get_mut(key) {
+            // The first owner is kept too: it may be the last to hold something whose destructor is a user's.
+            std::mem::swap(&mut watch.fd, &mut fd);
+            watch.fd.keep_also(|owner| {
+                if let Owner::Duplicate(_, original) = owner {
+                    *original = Some(Box::new(fd));
+                }
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn withdraw(&self, key: Key, mode: Mode) {
+        if let Some(watch) = self.watches.get(key) {
+            self.withdraw_as(key, mode, watch.interest);
+        }
+    }
+
+    /// Takes a watch that was registered with this interest out of the poll set of a mode.
+    fn withdraw_as(&self, key: Key, mode: Mode, interest: Interest) {
+        let (Some(watch), Some(poller)) = (self.watches.get(key), self.poller(mode)) else {
+            return;
+        };
+        if !interest.is_empty() && !watch.parked {
+            let deleted = poller.delete(&watch.fd);
+            debug_assert!(
+                deleted.is_ok(),
+                "what was registered can be deleted: {deleted:?}"
+            );
+        }
+    }
+
+    fn own_poller(&mut self, mode: Mode) -> io::Result<Rc<Poller>> {
+        let devices = self.devices.clone();
+        let entry: &mut ModeEntry = self.mode_or_new(mode);
+        if let Some(poller) = &entry.poller {
+            return Ok(Rc::clone(poller));
+        }
+        let poller = Rc::new(Poller::new()?);
+        if let Some(devices) = devices {
+            devices.join(&poller)?;
+        }
+        entry.poller = Some(Rc::clone(&poller));
+        Ok(poller)
+    }
+}
+
+impl Devices {
+    fn join(&self, poller: &Poller) -> io::Result<()> {
+        poller.add_edge(&self.bell, BELL_KEY)?;
+        poller.add_edge(&self.alarm, ALARM_KEY)
+    }
+}
+
+/// The doorbell's key in every poll set; the upper half is no index of a watch.
+pub(crate) const BELL_KEY: u64 = 0xffff_ffff_0000_0000;
+/// The timer descriptor's.
+pub(crate) const ALARM_KEY: u64 = 0xffff_ffff_0000_0001;
