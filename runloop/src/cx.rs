@@ -10,9 +10,9 @@ use std::time::Instant;
 use crate::arena::Key;
 use crate::clock::Tick;
 use crate::core::{Owner, RunLoop, Watch};
-use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::readiness::{Interest, Token};
+use crate::source_handle::SourceHandle;
 use crate::sys::poller::Held;
 
 /// A source's access to the loop that is calling it.
@@ -58,6 +58,16 @@ impl<'s, 'a> Cx<'s, 'a> {
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {
         self.run_loop.current_mode()
+    }
+
+    /// This source without its type, or `None` if it has left the loop.
+    #[must_use]
+    pub fn handle(&self) -> Option<SourceHandle> {
+        let state = self.run_loop.core.with(|tables| {
+            let entry = tables.sources.get(self.key)?;
+            Some(Arc::clone(&entry.state))
+        });
+        state.map(SourceHandle::new)
     }
 
     /// Watches a descriptor that the source owns, in every mode of this loop that the source is in, now or later.
@@ -150,17 +160,7 @@ impl<'s, 'a> Cx<'s, 'a> {
     /// Has the source asked by [`prepare`](crate::Source::prepare) before the loop sleeps, until it answers
     /// [`Prepared::Idle`](crate::Prepared::Idle) to an announcement.
     pub fn look_before_sleep(&mut self) {
-        let hot = self.run_loop.core.with(|tables| {
-            let Some(entry) = tables.sources.get_mut(self.key) else {
-                return tables.hot.len();
-            };
-            if !entry.flags.contains(SourceFlags::HOT) && entry.ending.is_none() {
-                entry.flags.insert(SourceFlags::HOT);
-                tables.hot.push(self.key);
-            }
-            tables.hot.len()
-        });
-        self.run_loop.core.hot_count.set(hot);
+        self.run_loop.heat(self.key);
     }
 
     fn add(&self, token: Token, fd: Held<Owner>, interest: Interest) -> io::Result<()> {

@@ -41,6 +41,7 @@ mod close;
 mod thread;
 
 // What callers see.
+mod source_handle;
 mod cx;
 mod source;
 mod source_ref;
@@ -60,6 +61,7 @@ pub use observer::Observer;
 pub use options::{OnPanic, SourceOptions};
 pub use readiness::{Interest, Prepared, Readiness, Ready, Stage, Token, Why};
 pub use source::Source;
-pub use source_ref::{AsSource, SourceHandle, SourceRef, SourceValue};
+pub use source_handle::SourceHandle;
+pub use source_ref::{AsSource, SourceRef, SourceValue};
 pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
 pub use sys::fork::ForkGuard;

@@ -12,7 +12,8 @@ use crate::observer::Observer;
 use crate::plan::Plan;
 use crate::shared::WAKE;
 use crate::source::Source;
-use crate::source_ref::{AsSource, SourceHandle, SourceRef};
+use crate::source_handle::SourceHandle;
+use crate::source_ref::{AsSource, SourceRef};
 use crate::thread;
 
 impl RunLoop {
@@ -187,6 +188,14 @@ impl RunLoop {
             self.adopt_source(source.handle().state(), value.0);
         }
         source.handle().clone()
+    }
+
+    /// Has a source of this loop asked before the next sleep: see [`Cx::look_before_sleep`](crate::Cx::look_before_sleep).
+    /// For code that is about to run the loop until the source has something to tell.
+    pub fn look_before_sleep(&self, source: &impl AsSource) {
+        if let Some(key) = self.find(source.as_source().state()) {
+            self.heat(key);
+        }
     }
 
     /// Adds an observer to a mode, or to all common modes for [`Mode::COMMON`]. Says whether something changed; an

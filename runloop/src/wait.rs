@@ -163,6 +163,12 @@ impl RunLoop {
         }
     }
 
+    /// Puts a source on the hot list.
+    pub(crate) fn heat(&self, key: Key) {
+        let hot = self.core.with(|tables| tables.heat(key));
+        self.core.hot_count.set(hot);
+    }
+
     /// Lets the hot sources of a mode announce that the loop will not look any more; says whether one has work after
     /// all.
     pub(crate) fn announce(&self, mode: Mode) -> bool {
@@ -262,6 +268,17 @@ impl Tables {
         let hot = hot.filter(|(_, entry)| entry.is_in(mode));
         hot.map(|(key, entry)| (key, Arc::clone(&entry.callee), Arc::clone(&entry.state)))
             .collect()
+    }
+
+    /// Puts a source on the hot list; says how many are on it.
+    fn heat(&mut self, key: Key) -> usize {
+        if let Some(entry) = self.sources.get_mut(key) {
+            if !entry.flags.contains(SourceFlags::HOT) && entry.ending.is_none() {
+                entry.flags.insert(SourceFlags::HOT);
+                self.hot.push(key);
+            }
+        }
+        self.hot.len()
     }
 
     /// Takes a source off the hot list, to be told when the loop wakes; says how many are left.

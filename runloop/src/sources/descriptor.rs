@@ -8,7 +8,8 @@ use crate::cx::Cx;
 use crate::options::SourceOptions;
 use crate::readiness::{Interest, Readiness, Ready, Token, Why};
 use crate::source::Source;
-use crate::source_ref::{AsSource, SourceHandle, SourceRef};
+use crate::source_handle::SourceHandle;
+use crate::source_ref::{AsSource, SourceRef};
 use crate::sources::callback::Callback;
 
 /// A source that owns a descriptor and calls its closure whenever that is ready.

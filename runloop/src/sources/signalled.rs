@@ -5,7 +5,8 @@ use crate::cx::Cx;
 use crate::options::SourceOptions;
 use crate::readiness::{Ready, Why};
 use crate::source::Source;
-use crate::source_ref::{AsSource, SourceHandle, SourceRef};
+use crate::source_handle::SourceHandle;
+use crate::source_ref::{AsSource, SourceRef};
 use crate::sources::callback::Callback;
 
 /// A source that calls its closure after it has been signalled, from any thread.

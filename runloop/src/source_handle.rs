@@ -1,0 +1,193 @@
+//! A source as any thread may hold it: without its type and without its value.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::arena::Key;
+use crate::clock::Tick;
+use crate::core::RunLoop;
+use crate::readiness::{Interest, Token, Why};
+use crate::state::{Request, State};
+use crate::thread;
+
+/// A source without its type: what any thread may hold and use.
+///
+/// On the thread of the source's loop everything takes effect at once; from elsewhere the loop is told, and woken if it
+/// sleeps. A handle keeps the source's value alive only if the source was [adopted](RunLoop::adopt). Handles are equal
+/// when their sources are the same.
+///
+/// Counterpart: what other threads do with a `CFRunLoopSourceRef`.
+///
+/// ```
+/// use runloop::{Mode, RunLoop, Signalled};
+///
+/// let run_loop = RunLoop::current();
+/// let source = Signalled::new(|run_loop| run_loop.stop());
+/// run_loop.add(&source, Mode::DEFAULT)?;
+/// let handle = source.handle().clone();
+/// std::thread::spawn(move || handle.signal());
+/// let _stopped = run_loop.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SourceHandle {
+    state: Arc<State>,
+}
+
+impl SourceHandle {
+    pub(crate) fn new(state: Arc<State>) -> Self {
+        state.add_handle();
+        Self { state }
+    }
+
+    /// Asks for one perform in the sources phase. Signals given before it is performed are one; a signal given to a
+    /// source that is in no loop, or in a mode that does not run, is kept. An invalid source ignores it.
+    ///
+    /// Counterpart: `CFRunLoopSourceSignal`, followed by `CFRunLoopWakeUp`, which is never needed here.
+    pub fn signal(&self) {
+        if !self.state.is_valid() || !self.state.set_signalled() {
+            return;
+        }
+        if self
+            .locally(|run_loop, key| run_loop.core.with(|t| t.list(key)))
+            .is_none()
+        {
+            self.state.notify();
+        }
+    }
+
+    /// Whether it is signalled and has not been performed for that yet.
+    ///
+    /// Counterpart: `CFRunLoopSourceIsSignalled`.
+    #[must_use]
+    pub fn is_signalled(&self) -> bool {
+        self.state.is_signalled()
+    }
+
+    /// Ends the source. After this returns no callback of it begins on any thread; one that is running on another thread
+    /// may still be (see [`invalidate_and_wait`](Self::invalidate_and_wait)). The source leaves all modes of all loops,
+    /// each on that loop's thread: here, at once; elsewhere, when that loop looks. Doing it again changes nothing.
+    ///
+    /// Counterpart: `CFRunLoopSourceInvalidate`.
+    pub fn invalidate(&self) {
+        self.end();
+    }
+
+    /// As [`invalidate`](Self::invalidate), and waits for callbacks that are running on other threads to return.
+    ///
+    /// A callback of this source that calls this does not wait for itself. Two threads whose callbacks call this for
+    /// each other's source wait for ever.
+    pub fn invalidate_and_wait(&self) {
+        let own = self.locally(|run_loop, key| {
+            run_loop
+                .core
+                .with(|t| t.sources.get(key).map_or(0, |entry| entry.firing))
+        });
+        self.end();
+        self.state.wait_idle(u32::from(own.unwrap_or(0)));
+    }
+
+    /// Whether it can still be performed.
+    ///
+    /// Counterpart: `CFRunLoopSourceIsValid`.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.state.is_valid()
+    }
+
+    /// Sets the moment at which it is performed in the timers phase; `None` clears it. Ignored while it is in no loop.
+    pub fn set_deadline(&self, at: Option<Instant>) {
+        self.ask(Request::Deadline(at.map(Tick::from_instant)));
+    }
+
+    /// Changes what one of its descriptors is watched for. Ignored if it does not watch such a one; if the system
+    /// refuses, the source is invalidated with [`Why::Failed`].
+    pub fn set_interest(&self, token: Token, interest: Interest) {
+        self.ask(Request::Interest(token, interest));
+    }
+
+    /// Its place among sources that are ready in the same phase (`CFRunLoopSourceGetOrder`).
+    #[must_use]
+    pub fn order(&self) -> i32 {
+        self.state.order
+    }
+
+    /// What it is called in traces, if it was given a name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.state.name.as_deref()
+    }
+
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    fn ask(&self, request: Request) {
+        if self.state.traits.reentrant || self.locally(|rl, key| rl.grant(key, request)).is_none() {
+            self.state.request(request);
+        }
+    }
+
+    /// Makes it invalid; says whether it was valid.
+    pub(crate) fn end(&self) -> bool {
+        let was = self.state.clear_valid();
+        self.locally(|run_loop, key| run_loop.tear_down(key, Why::Asked));
+        if was {
+            self.state.notify();
+        }
+        was
+    }
+
+    /// Calls with the loop of this thread, if the source is in it.
+    fn locally<R>(&self, call: impl FnOnce(&RunLoop, Key) -> R) -> Option<R> {
+        let here = thread::with_loop(thread::current_id(), |run_loop| {
+            if run_loop.core.shared.is_forked() {
+                return None;
+            }
+            run_loop
+                .find(&self.state)
+                .map(|key| (run_loop.clone(), key))
+        });
+        let (run_loop, key) = here.flatten()?;
+        Some(call(&run_loop, key))
+    }
+}
+
+impl Clone for SourceHandle {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.state))
+    }
+}
+
+impl Drop for SourceHandle {
+    fn drop(&mut self) {
+        if !self.state.drop_handle() {
+            return;
+        }
+        // The last handle of an adopted source takes the source with it, on the loop's own thread.
+        if self.locally(RunLoop::settle).is_none() {
+            self.state.notify();
+        }
+    }
+}
+
+impl PartialEq for SourceHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+}
+
+impl Eq for SourceHandle {}
+
+impl Hash for SourceHandle {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        Arc::as_ptr(&self.state).hash(hasher);
+    }
+}
+
+impl fmt::Debug for SourceHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SourceHandle").field(&self.state).finish()
+    }
+}
