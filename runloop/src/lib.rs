@@ -64,4 +64,6 @@ pub use source::Source;
 pub use source_handle::SourceHandle;
 pub use source_ref::{AsSource, SourceRef, SourceValue};
 pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
+#[cfg(feature = "signals")]
+pub use sources::{UnixSignal, UnixSignals};
 pub use sys::fork::ForkGuard;

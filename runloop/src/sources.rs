@@ -5,7 +5,11 @@ mod callback;
 mod channel;
 mod descriptor;
 mod signalled;
+#[cfg(feature = "signals")]
+mod unix_signals;
 
 pub use channel::{Channel, SendError, Sender, channel, channel_with};
 pub use descriptor::Descriptor;
 pub use signalled::Signalled;
+#[cfg(feature = "signals")]
+pub use unix_signals::{UnixSignal, UnixSignals};
