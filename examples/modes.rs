@@ -14,9 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     run_loop.add_common_mode(dialogue)?;
 
     let tenth = Duration::from_millis(100);
-    let clock = Timer::repeating(tenth, |_| println!("  clock of the main window"))?;
+    let clock = Timer::repeating(tenth, |_, _| println!("  clock of the main window"));
     run_loop.add(&clock, Mode::DEFAULT)?;
-    let music = Timer::repeating(tenth, |_| println!("  music"))?;
+    let music = Timer::repeating(tenth, |_, _| println!("  music"));
     run_loop.add(&music, Mode::COMMON)?;
 
     println!("the main window, for a moment: clock and music");
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{outcome:?}");
 
     println!("the dialogue: only music");
-    let closed = Timer::once(tenth * 3, |_| RunLoop::current().stop())?;
+    let closed = Timer::once(tenth * 3, |run_loop, _| run_loop.stop());
     run_loop.add(&closed, dialogue)?;
     let outcome = run_loop.run_in_mode(dialogue, Limit::Never, ReturnAfter::Limit)?;
     println!("{outcome:?}");

@@ -22,7 +22,9 @@ fn main() -> ExitCode {
 fn run(mut arguments: Vec<String>) -> Result<(), Box<dyn Error>> {
     let mut options = Options::new();
     if arguments.first().is_some_and(|first| first == "--timeout") {
-        let seconds = arguments.get(1).ok_or("--timeout needs a number of seconds")?;
+        let seconds = arguments
+            .get(1)
+            .ok_or("--timeout needs a number of seconds")?;
         options = options.reply_timeout(Duration::try_from_secs_f64(seconds.parse()?)?);
         arguments.drain(..2);
     }
@@ -30,8 +32,14 @@ fn run(mut arguments: Vec<String>) -> Result<(), Box<dyn Error>> {
     if stop {
         arguments.remove(0);
     }
-    let named = arguments.first().is_some_and(|first| stop || !Path::new(first).exists());
-    let name = if named { arguments.remove(0) } else { "org.example.word-count".to_owned() };
+    let named = arguments
+        .first()
+        .is_some_and(|first| stop || !Path::new(first).exists());
+    let name = if named {
+        arguments.remove(0)
+    } else {
+        "org.example.word-count".to_owned()
+    };
 
     let remote = RemotePort::connect(&name)?;
     if stop {

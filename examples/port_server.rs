@@ -11,7 +11,9 @@ use std::time::Duration;
 use timer_source::Timer;
 
 fn main() -> ExitCode {
-    let name = std::env::args().nth(1).unwrap_or_else(|| "org.example.word-count".to_owned());
+    let name = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "org.example.word-count".to_owned());
     match serve(&name) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,15 +40,18 @@ fn serve(name: &str) -> Result<(), Box<dyn Error>> {
     .map_err(|refused| refused.error)?;
     run_loop.add(&port, Mode::COMMON)?;
 
-    let status = Timer::repeating(Duration::from_secs(1), move |_| {
+    let status = Timer::repeating(Duration::from_secs(1), move |_, _| {
         println!("{} requests so far", served.get());
-    })?;
+    });
     run_loop.add(&status, Mode::COMMON)?;
 
-    let quit = UnixSignals::new([UnixSignal::INTERRUPT, UnixSignal::TERMINATE], |run_loop, signal| {
-        println!("{signal}");
-        run_loop.stop();
-    })?;
+    let quit = UnixSignals::new(
+        [UnixSignal::INTERRUPT, UnixSignal::TERMINATE],
+        |run_loop, signal| {
+            println!("{signal}");
+            run_loop.stop();
+        },
+    )?;
     run_loop.add(&quit, Mode::COMMON)?;
 
     println!("serving {name} as process {}", std::process::id());
@@ -61,6 +66,9 @@ fn counts(text: &[u8]) -> [usize; 3] {
     let lines = text.iter().filter(|&&byte| byte == b'\n').count();
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let is_printable = |byte: &u8| matches!(byte, b'!'..=b'~');
-    let words = text.split(is_blank).filter(|word| word.iter().any(is_printable)).count();
+    let words = text
+        .split(is_blank)
+        .filter(|word| word.iter().any(is_printable))
+        .count();
     [lines, words, text.len()]
 }

@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             progress.send(percent).expect("the main loop takes it");
         }
         let note = "a note from the worker";
-        main.perform(Mode::DEFAULT, move |_| println!("{note}")).expect("the main loop takes it");
+        main.perform(Mode::DEFAULT, move |_| println!("{note}"))
+            .expect("the main loop takes it");
         done.signal();
     });
 

@@ -1,0 +1,6 @@
+//! Runs every example as a user would, and looks at what it prints.
+
+mod counting;
+mod failing;
+mod server;
+mod small;
