@@ -26,6 +26,7 @@ use crate::plan::Activation;
 use crate::readiness::{Interest, Prepared, Ready, Stage, Token, Why};
 use crate::shared::{Job, Message, Shared};
 use crate::state::State;
+use crate::statistics::Statistics;
 use crate::sys::poller::{Held, Keeper, Poller};
 use crate::sys::{Alarm, Doorbell};
 
@@ -114,6 +115,8 @@ pub(crate) struct Core {
     pub(crate) stop_kept: Cell<bool>,
     /// Whether waiting sources may spin.
     pub(crate) spinning: Cell<bool>,
+    /// What has been counted so far.
+    pub(crate) statistics: Cell<Statistics>,
     /// How many sources are on the hot list: a look at a cell instead of a borrow on every pass.
     pub(crate) hot_count: Cell<usize>,
 }
@@ -130,8 +133,16 @@ impl Core {
             serving: Cell::new(None),
             stop_kept: Cell::new(false),
             spinning: Cell::new(true),
+            statistics: Cell::new(Statistics::default()),
             hot_count: Cell::new(0),
         }
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&self, one_more: impl FnOnce(&mut Statistics)) {
+        let mut statistics = self.statistics.get();
+        one_more(&mut statistics);
+        self.statistics.set(statistics);
     }
 
     /// Looks at the tables, or changes them.

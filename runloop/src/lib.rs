@@ -6,6 +6,7 @@ mod readiness;
 mod activity;
 mod limit;
 mod options;
+mod statistics;
 mod error;
 
 // The operating system, and the time it tells.
@@ -66,4 +67,5 @@ pub use source_ref::{AsSource, SourceRef, SourceValue};
 pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
 #[cfg(feature = "signals")]
 pub use sources::{UnixSignal, UnixSignals};
+pub use statistics::Statistics;
 pub use sys::fork::ForkGuard;

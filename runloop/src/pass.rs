@@ -35,6 +35,7 @@ impl RunLoop {
 
     /// Takes in what has come since the last look. This pass is the one that a wake-up sent until now has asked for.
     fn begin(&self, mode: Mode) {
+        self.core.count(|statistics| statistics.passes += 1);
         self.core.shared.take_order(WAKE);
         self.collect();
         if self.core.hot_count.get() > 0 {

@@ -14,6 +14,7 @@ use crate::shared::WAKE;
 use crate::source::Source;
 use crate::source_handle::SourceHandle;
 use crate::source_ref::{AsSource, SourceRef};
+use crate::statistics::Statistics;
 use crate::thread;
 
 impl RunLoop {
@@ -268,6 +269,12 @@ impl RunLoop {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.core.shared.sleep.is_announced()
+    }
+
+    /// What the loop has done so far, in numbers.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.core.statistics.get()
     }
 
     /// The mode of the innermost run, or `None` outside of every run.

@@ -114,6 +114,7 @@ impl RunLoop {
         let devices = self.core.with(|tables| tables.devices.clone());
         if let Some(devices) = devices {
             devices.alarm.keeper().set(first)?;
+            self.core.count(|statistics| statistics.alarms += 1);
             self.core.armed.set(first);
         }
         Ok(())
@@ -213,6 +214,7 @@ impl RunLoop {
             return Ok(None);
         };
         poller.wait(&mut batch.events, patience)?;
+        self.core.count(|statistics| statistics.waits += 1);
         let alarmed = self.core.with(|tables| {
             tables.waits_made += 1;
             tables.sort_out(&mut batch, tables.waits_made)
