@@ -1,0 +1,137 @@
+//! Fake times against the arithmetic of the grid.
+
+use super::{Date, INTERVAL_MIN, Step, interval, nanos};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+fn every(nanos: u64) -> NonZeroU64 {
+    NonZeroU64::new(nanos).unwrap()
+}
+
+fn step(from: i64, by: u64, now: i64) -> (i64, u64) {
+    let Step { next, missed } = Date::new(from).step(every(by), Date::new(now));
+    (next.nanos(), missed)
+}
+
+#[test]
+fn the_next_date_is_one_interval_after_the_last_however_late_it_fired() {
+    assert_eq!(step(100, 10, 100), (110, 0), "on time");
+    assert_eq!(step(100, 10, 109), (110, 0), "just before the next");
+}
+
+#[test]
+fn the_next_date_is_strictly_later_than_now() {
+    assert_eq!(
+        step(100, 10, 110),
+        (120, 1),
+        "a date that is now has gone by"
+    );
+    assert_eq!(step(100, 10, 111), (120, 1), "and so has one before");
+}
+
+#[test]
+fn a_callback_of_three_and_a_half_intervals_misses_three_dates() {
+    assert_eq!(step(0, 10, 35), (40, 3), "10, 20 and 30");
+}
+
+#[test]
+fn a_date_that_has_not_come_is_followed_by_the_one_after_it() {
+    assert_eq!(step(100, 10, 42), (110, 0), "no step backwards");
+}
+
+#[test]
+fn division_agrees_with_stepping_for_random_grids() {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    for round in 0..20_000 {
+        let from = i64::try_from(next(2_000)).unwrap() - 1_000;
+        let by = 1 + next(50);
+        let now = from + i64::try_from(next(500)).unwrap() - 10;
+        let mut stepped = from + i64::try_from(by).unwrap();
+        let mut missed = 0;
+        while stepped <= now {
+            stepped += i64::try_from(by).unwrap();
+            missed += 1;
+        }
+        assert_eq!(
+            step(from, by, now),
+            (stepped, missed),
+            "round {round}: from {from} by {by}, now {now}"
+        );
+    }
+}
+
+#[test]
+fn a_tenth_of_a_microsecond_after_ten_years_of_suspension_takes_one_division() {
+    let decade = 10 * 365 * 86_400 * 1_000_000_000;
+    let expected = u64::try_from(decade).unwrap() / 100;
+    assert_eq!(step(0, 100, decade), (decade + 100, expected), "next");
+}
+
+#[test]
+fn extreme_dates_and_intervals_neither_panic_nor_come_early() {
+    let dates = [
+        i64::MIN,
+        i64::MIN >> 1,
+        -1,
+        0,
+        1,
+        i64::MAX >> 2,
+        (i64::MAX >> 1) - 1,
+        i64::MAX >> 1,
+        i64::MAX,
+    ];
+    let intervals = [1, 2, u64::MAX >> 2, u64::MAX >> 1, u64::MAX - 1, u64::MAX];
+    for from in dates.map(Date::new) {
+        for now in dates.map(Date::new) {
+            for by in intervals.map(every) {
+                let Step { next, .. } = from.step(by, now);
+                assert!(
+                    next > now || next == Date::NEVER,
+                    "{from:?} by {by}, now {now:?}: {next:?}"
+                );
+                assert!(next > from || next == Date::NEVER, "later than the last");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_date_that_cannot_be_represented_is_never() {
+    assert_eq!(Date::new(0).after(u64::MAX), Date::NEVER, "584 years");
+    assert_eq!(Date::NEVER.after(1), Date::NEVER, "later than never");
+    assert_eq!(
+        step(0, u64::MAX, 5).0,
+        Date::NEVER.nanos(),
+        "an endless interval"
+    );
+}
+
+#[test]
+fn a_date_leaves_one_bit_of_its_word_free() {
+    for extreme in [i64::MIN, i64::MAX] {
+        let date = Date::new(extreme);
+        assert_eq!(
+            Date::new((date.nanos() << 1) >> 1),
+            date,
+            "it survives a shift"
+        );
+    }
+}
+
+#[test]
+fn an_interval_is_never_zero_and_never_overflows() {
+    assert_eq!(interval(Duration::ZERO).get(), nanos(INTERVAL_MIN), "zero");
+    assert_eq!(
+        interval(Duration::from_nanos(1)).get(),
+        nanos(INTERVAL_MIN),
+        "one"
+    );
+    assert_eq!(interval(Duration::from_micros(2)).get(), 2_000, "as asked");
+    assert_eq!(interval(Duration::MAX).get(), u64::MAX, "the longest");
+}

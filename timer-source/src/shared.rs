@@ -1,0 +1,181 @@
+//! What every thread may read and change of a timer: its next date, its interval, and the count of what it missed.
+//!
+//! No lock: a timer's date is one word, in which a mark says that somebody has moved it. Nothing here reads a clock or
+//! knows a loop.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+
+use crate::grid::Date;
+
+/// The part of a timer that any thread may touch.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The next date in the upper 63 bits, and `MOVED`.
+    ///
+    /// # Invariant
+    ///
+    /// Whoever moves the timer sets the mark, and only the timer's own thread clears it. So the step that follows a
+    /// firing, which expects the word that the firing left, can never replace a date that was set meanwhile: not even
+    /// one that is equal to the date that has just fired.
+    word: AtomicI64,
+    /// `None` for a timer that fires once.
+    pub(crate) interval: Option<NonZeroU64>,
+    /// Dates that went by without a firing of their own.
+    missed: AtomicU32,
+    /// The thread whose loop it belongs to, or zero once its closure is gone.
+    home: AtomicU32,
+}
+
+impl Shared {
+    /// The state of a timer of this thread.
+    pub(crate) fn new(first: Date, interval: Option<NonZeroU64>) -> Self {
+        Self {
+            word: AtomicI64::new(first.nanos() << 1),
+            interval,
+            missed: AtomicU32::new(0),
+            home: AtomicU32::new(this_thread()),
+        }
+    }
+
+    /// The next date; while the timer is being fired, the date it is being fired for.
+    pub(crate) fn date(&self) -> Date {
+        date_of(self.word.load(Ordering::Acquire))
+    }
+
+    /// Sets the next date, and with it the phase of the grid.
+    pub(crate) fn move_to(&self, date: Date) {
+        self.word
+            .store((date.nanos() << 1) | MOVED, Ordering::Release);
+    }
+
+    /// The next date, from which on a move is one that came later.
+    pub(crate) fn look(&self) -> Date {
+        date_of(self.word.fetch_and(!MOVED, Ordering::AcqRel))
+    }
+
+    /// Goes to the next date of the grid after a firing for the date `fired`, unless the timer was moved since. Returns
+    /// the date that holds from here on.
+    pub(crate) fn advance(&self, fired: Date, interval: NonZeroU64, now: Date) -> Date {
+        let step = fired.step(interval, now);
+        let replaced = self.word.compare_exchange(
+            fired.nanos() << 1,
+            step.next.nanos() << 1,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        match replaced {
+            Ok(_) => {
+                let missed = u32::try_from(step.missed).unwrap_or(u32::MAX);
+                let before = self.missed.load(Ordering::Relaxed);
+                // Only the timer's own thread counts, so nothing is lost between the two.
+                self.missed
+                    .store(before.saturating_add(missed), Ordering::Relaxed);
+                step.next
+            }
+            Err(moved) => date_of(moved),
+        }
+    }
+
+    pub(crate) fn missed(&self) -> u32 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the timer's own thread.
+    pub(crate) fn is_here(&self) -> bool {
+        self.home.load(Ordering::Relaxed) == this_thread()
+    }
+
+    /// Whether there is still a closure, so that it can fire.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.home.load(Ordering::Relaxed) != 0
+    }
+
+    /// Writes down that the closure is gone.
+    pub(crate) fn end(&self) {
+        self.home.store(0, Ordering::Relaxed);
+    }
+}
+
+const fn date_of(word: i64) -> Date {
+    Date::new(word >> 1)
+}
+
+/// A number for this thread. It is smaller than the standard library's, and one for each timer is kept; should four
+/// billion threads have come and gone, two could share a number, and a move by one of them could then be late.
+fn this_thread() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    thread_local! {
+        static NUMBER: u32 = NEXT.fetch_add(1, Ordering::Relaxed).max(1);
+    }
+    NUMBER.with(|&number| number)
+}
+
+/// Somebody has set the date since the timer's own thread looked last.
+const MOVED: i64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::Shared;
+    use crate::grid::Date;
+    use std::num::NonZeroU64;
+
+    const TEN: NonZeroU64 = NonZeroU64::new(10).unwrap();
+
+    fn timer(first: i64) -> Shared {
+        Shared::new(Date::new(first), Some(TEN))
+    }
+
+    #[test]
+    fn the_step_after_a_firing_goes_to_the_grid_and_counts_what_it_passes() {
+        let timer = timer(-100);
+        let fired = timer.look();
+        assert_eq!(fired, Date::new(-100), "the first date");
+        let step = timer.advance(fired, TEN, Date::new(-65));
+        assert_eq!(step, Date::new(-60), "the next one on the grid");
+        assert_eq!(timer.date(), Date::new(-60), "for everybody to see");
+        assert_eq!(timer.missed(), 3, "-90, -80 and -70");
+    }
+
+    #[test]
+    fn a_date_set_while_the_timer_is_fired_replaces_the_step() {
+        for set in [7, 100, 5_000] {
+            let timer = timer(100);
+            let fired = timer.look();
+            timer.move_to(Date::new(set));
+            let step = timer.advance(fired, TEN, Date::new(135));
+            assert_eq!(step, Date::new(set), "also if it is {fired:?} once more");
+            assert_eq!(timer.missed(), 0, "nothing was passed over");
+        }
+    }
+
+    #[test]
+    fn a_date_set_before_the_timer_is_fired_does_not_replace_the_step() {
+        let timer = timer(100);
+        timer.move_to(Date::new(200));
+        let fired = timer.look();
+        let step = timer.advance(fired, TEN, Date::new(200));
+        assert_eq!(step, Date::new(210), "the moved date has had its turn");
+    }
+
+    #[test]
+    fn never_and_the_distant_past_survive_in_the_word() {
+        for date in [Date::NEVER, Date::new(i64::MIN), Date::new(-1)] {
+            let timer = timer(0);
+            timer.move_to(date);
+            assert_eq!(timer.date(), date, "as it was set");
+            assert_eq!(timer.look(), date, "and as the loop sees it");
+        }
+    }
+
+    #[test]
+    fn the_count_of_missed_dates_ends_at_its_largest_number() {
+        let timer = timer(0);
+        for _ in 0..3 {
+            timer.move_to(Date::new(0));
+            let fired = timer.look();
+            timer.advance(fired, TEN, Date::new(1 << 40));
+        }
+        assert_eq!(timer.missed(), u32::MAX, "it does not begin again");
+    }
+}

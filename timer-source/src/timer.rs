@@ -1,0 +1,226 @@
+//! A timer as its users hold it, on any thread.
+//!
+//! It knows neither the closure nor how the timer is fired; how one is made is with the source.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use runloop::{AsSource, SourceHandle};
+
+use crate::clock;
+use crate::grid::Date;
+use crate::shared::Shared;
+
+/// A timer: a source that calls its closure at a date, once or again and again.
+///
+/// It belongs to the loop of the thread that made it, where it fires in the modes it has been added to. Clones are the
+/// same timer, and may be used and dropped on any thread. The closure stays on its own thread; it gets the loop and the
+/// timer, and is dropped when the timer is invalidated, so one that holds its own timer does not leak then. A timer that
+/// no `Timer` value stands for any more lives on while it is in a mode, and ends when it leaves the last.
+///
+/// - It never fires early, and late only when its loop is busy, asleep with the whole machine, or running another mode.
+/// - Timers that are due in one pass fire in the order of their dates, those of one date in the order in which the dates
+///   were set.
+/// - While its closure runs a nested run of the loop does not fire it again; other timers do fire.
+/// - It measures the monotonic clock, which nobody sets and which stands still while the machine is suspended.
+///
+/// Counterpart: `CFRunLoopTimerRef`.
+///
+/// ```
+/// use runloop::{Mode, RunLoop};
+/// use std::time::Duration;
+/// use timer_source::Timer;
+///
+/// let run_loop = RunLoop::current();
+/// let mut left = 3;
+/// let countdown = Timer::repeating(Duration::from_millis(5), move |_, timer| {
+///     left -= 1;
+///     if left == 0 {
+///         timer.invalidate();
+///     }
+/// });
+/// run_loop.add(&countdown, Mode::COMMON)?;
+/// let _finished = run_loop.run()?;
+/// assert!(!countdown.is_valid(), "it ended itself");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Timer {
+    /// Its source, which knows the loop.
+    handle: SourceHandle,
+    /// Its dates, which the loop does not know.
+    shared: Arc<Shared>,
+}
+
+impl Timer {
+    pub(crate) fn of(handle: SourceHandle, shared: Arc<Shared>) -> Self {
+        Self { handle, shared }
+    }
+
+    /// Fires it next at another date, which becomes the phase of a repeating timer; `None` means not until it is moved
+    /// again. A date that has passed fires it once, in the next pass. From any thread; a sleeping loop notices at once.
+    ///
+    /// Called while the closure runs, it takes the place of the automatic step to the next date of the grid. It does not
+    /// keep a timer that fires once: that one is over when its closure returns. An invalid timer ignores it.
+    ///
+    /// Counterpart: `CFRunLoopTimerSetNextFireDate`.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use timer_source::Timer;
+    ///
+    /// let idle = Timer::once(Duration::from_secs(60), |_, _| println!("nobody there"));
+    /// let activity = || idle.set_next_fire_date(Instant::now() + Duration::from_secs(60));
+    /// activity();
+    /// assert!(idle.next_fire_date().is_some());
+    /// ```
+    pub fn set_next_fire_date(&self, at: impl Into<Option<Instant>>) {
+        if !self.is_valid() {
+            return;
+        }
+        let date = at.into().map_or(Date::NEVER, clock::date);
+        self.shared.move_to(date);
+        let deadline = if self.shared.is_here() {
+            clock::instant(date)
+        } else {
+            // Requests of several threads may reach the loop in another order than their dates were set in. So the loop
+            // is not told a date, only to look at the one that is set by then.
+            Some(Instant::now())
+        };
+        self.handle.set_deadline(deadline);
+    }
+
+    /// When it fires next; a moment in the past if it is late. While its closure runs this is the date it fires for.
+    /// `None` if it is invalid or has no date.
+    ///
+    /// Counterpart: `CFRunLoopTimerGetNextFireDate`.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// let before = Instant::now();
+    /// let timer = timer_source::Timer::once(Duration::from_secs(1), |_, _| {});
+    /// assert!(timer.next_fire_date() >= Some(before + Duration::from_secs(1)));
+    /// timer.invalidate();
+    /// assert_eq!(timer.next_fire_date(), None);
+    /// ```
+    #[must_use]
+    pub fn next_fire_date(&self) -> Option<Instant> {
+        if !self.is_valid() {
+            return None;
+        }
+        clock::instant(self.shared.date())
+    }
+
+    /// The interval at which it repeats, if it does: what it was made with, and at least a microsecond.
+    ///
+    /// Counterpart: `CFRunLoopTimerGetInterval`, which answers 0 for a timer that fires once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use timer_source::Timer;
+    /// let tick = Timer::repeating(Duration::from_secs(1), |_, _| {});
+    /// assert_eq!(tick.interval(), Some(Duration::from_secs(1)));
+    /// assert_eq!(Timer::repeating(Duration::ZERO, |_, _| {}).interval(), Some(Duration::from_micros(1)));
+    /// assert_eq!(Timer::once(Duration::ZERO, |_, _| {}).interval(), None);
+    /// ```
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        let interval = self.shared.interval?;
+        Some(Duration::from_nanos(interval.get()))
+    }
+
+    /// Whether it fires more than once.
+    ///
+    /// Counterpart: `CFRunLoopTimerDoesRepeat`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use timer_source::Timer;
+    /// assert!(!Timer::once(Duration::from_secs(1), |_, _| {}).repeats());
+    /// ```
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.shared.interval.is_some()
+    }
+
+    /// How many of its dates have gone by without a firing of their own, since it was made.
+    ///
+    /// A repeating timer that is late fires once, however many dates have gone by, and goes on with the next one after
+    /// its closure has returned; those in between are counted then. Dates that were given up by moving the timer are not
+    /// missed. The count ends at four billion.
+    ///
+    /// Counterpart: none; `CFRunLoopTimer` skips them silently.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let timer = timer_source::Timer::repeating(Duration::from_secs(1), |_, timer| {
+    ///     println!("{} so far", timer.missed());
+    /// });
+    /// assert_eq!(timer.missed(), 0);
+    /// ```
+    #[must_use]
+    pub fn missed(&self) -> u32 {
+        self.shared.missed()
+    }
+
+    /// Ends it, from any thread and from its own closure: see [`SourceHandle::invalidate`].
+    ///
+    /// Counterpart: `CFRunLoopTimerInvalidate`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let timer = timer_source::Timer::once(Duration::ZERO, |_, _| unreachable!("it never fires"));
+    /// let elsewhere = timer.clone();
+    /// std::thread::spawn(move || elsewhere.invalidate()).join().unwrap();
+    /// assert!(!timer.is_valid());
+    /// ```
+    pub fn invalidate(&self) {
+        self.handle.invalidate();
+    }
+
+    /// Whether it can still fire: it has not been invalidated, it has not fired its only time, and its thread has not
+    /// ended.
+    ///
+    /// Counterpart: `CFRunLoopTimerIsValid`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// assert!(timer_source::Timer::once(Duration::ZERO, |_, _| {}).is_valid());
+    /// ```
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.handle.is_valid() && self.shared.is_alive()
+    }
+
+    /// The source without its kind.
+    ///
+    /// Counterpart: `CFRunLoopTimerGetOrder` is [`SourceHandle::order`]; the order of firing does not depend on it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let timer = timer_source::Timer::once(Duration::ZERO, |_, _| {});
+    /// assert_eq!(timer.handle().order(), 0);
+    /// ```
+    #[must_use]
+    pub fn handle(&self) -> &SourceHandle {
+        &self.handle
+    }
+}
+
+impl AsSource for Timer {
+    fn as_source(&self) -> &SourceHandle {
+        &self.handle
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer")
+            .field("source", &self.handle)
+            .field("next_fire_date", &self.next_fire_date())
+            .field("interval", &self.interval())
+            .field("missed", &self.missed())
+            .finish()
+    }
+}
