@@ -1,10 +1,16 @@
-//! What the tests share: a watchdog, an ordered log, and a count of open descriptors.
+//! What the tests share: a watchdog, an ordered log, a count of open descriptors, and processes of their own.
+
+mod process;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::os::fd::RawFd;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use process::{Child, fork, fork_and_wait, leave, run_in_own_process};
 
 /// Ends the process, with a message, if it is not dropped in time: a test that hangs fails instead.
 ///
@@ -28,7 +34,12 @@ impl Watchdog {
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         std::thread::spawn(move || {
             if waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("watchdog: {test} has not ended after {limit:?}");
+                // Not `eprintln`, which the test harness would keep to itself and lose.
+                writeln!(
+                    std::io::stderr(),
+                    "watchdog: {test} has not ended after {limit:?}"
+                )
+                .ok();
                 std::process::abort();
             }
         });
@@ -62,6 +73,11 @@ impl Log {
             .push(line.into());
     }
 
+    /// How many lines there are so far.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The lines so far, which are forgotten.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -82,4 +98,19 @@ pub fn open_descriptors() -> BTreeMap<String, String> {
         ))
     });
     named.collect()
+}
+
+/// The descriptors that are in some poll set of this process: pairs of the poll set and what it watches.
+pub fn watched_descriptors() -> Vec<(RawFd, RawFd)> {
+    let number = |text: &str| text.trim().parse::<RawFd>().ok();
+    let mut watched = Vec::new();
+    for (fd, _) in open_descriptors() {
+        let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) else {
+            continue;
+        };
+        let targets = info.lines().filter_map(|line| line.strip_prefix("tfd:"));
+        let targets = targets.filter_map(|rest| number(rest.split("events").next()?));
+        watched.extend(targets.filter_map(|target| Some((number(&fd)?, target))));
+    }
+    watched
 }

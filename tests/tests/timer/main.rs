@@ -1,0 +1,9 @@
+//! Timers as their users see them, through the public interface only.
+
+mod support;
+
+mod firing;
+mod grid;
+mod lifetime;
+mod moving;
+mod threads;
