@@ -14,6 +14,8 @@ pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
     /// The descriptors of the source whose turn it is.
     pub(crate) fds: Vec<(Token, Readiness)>,
+    /// Those of them that report their end and nothing else, too often for anybody to care.
+    pub(crate) barren: Vec<Token>,
 }
 
 /// One ready descriptor of a batch: ids only, since its source may be gone at its turn.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::arena::Key;
 use crate::core::{Callee, RunLoop, SourceEntry};
 use crate::member::SourceFlags;
-use crate::readiness::{Prepared, Ready, Stage, Why};
+use crate::readiness::{Prepared, Ready, Stage, Token, Why};
 use crate::state::State;
 
 /// What a panic carries.
@@ -33,11 +33,16 @@ impl RunLoop {
             return false;
         };
         let begun = state.begin();
-        if !begun || (ready.signalled && !state.take_signal()) {
+        // Another loop may have taken the signal; a bell of this one has still rung.
+        if !begun || (ready.signalled && !state.take_signal() && !ready.rung) {
             if begun {
                 state.end();
             }
             self.release(key);
+            if !begun {
+                // Another thread has invalidated it, and its notice is on the way; what made it ready would not wait.
+                self.tear_down(key, Why::Asked);
+            }
             return false;
         }
         let span = tracing::trace_span!(
@@ -78,12 +83,24 @@ impl RunLoop {
         if !state.begin() {
             return Prepared::Idle;
         }
+        self.core.asking.borrow_mut().push(key);
         let result = catch_unwind(AssertUnwindSafe(|| callee.prepare(self, key, stage)));
+        self.core.asking.borrow_mut().pop();
         state.end();
         result.unwrap_or_else(|panic| {
             self.panicked(key, state);
             resume_unwind(panic)
         })
+    }
+
+    /// How many callbacks of a source that `State::begin` counts are running on this thread.
+    pub(crate) fn calls_of(&self, key: Key) -> u32 {
+        let firing = self
+            .core
+            .with(|tables| tables.sources.get(key).map_or(0, |entry| entry.firing));
+        let asking = self.core.asking.borrow();
+        let asking = asking.iter().filter(|&&asked| asked == key).count();
+        u32::from(firing) + u32::try_from(asking).unwrap_or(u32::MAX)
     }
 
     /// Calls one of the hooks that announce a change; a panic is kept for the caller to go on with when all is done.
@@ -108,8 +125,25 @@ impl RunLoop {
             "a callback panicked, and its source is invalidated"
         );
         state.clear_valid();
+        // The others first: what follows here calls hooks, and one may panic.
+        state.notify_others(self.core.shared.id);
         self.tear_down(key, Why::Panicked);
-        state.notify();
+    }
+
+    /// Stops watching descriptors that report their end again and again to a source that does nothing about it.
+    pub(crate) fn silence(&self, key: Key, barren: &[Token]) {
+        for &token in barren {
+            if self.core.with(|tables| tables.silence(key, token)) {
+                let state = self
+                    .core
+                    .with(|t| t.sources.get(key).map(|e| Arc::clone(&e.state)));
+                tracing::warn!(
+                    source = state.as_ref().and_then(|state| state.name.as_deref()),
+                    token = token.0,
+                    "a descriptor reports nothing but its end, and is not watched any more"
+                );
+            }
+        }
     }
 
     /// A perform has ended: what was parked for it comes back, and what it outlived is buried.
@@ -138,7 +172,8 @@ impl RunLoop {
 }
 
 impl SourceEntry {
-    fn both(&self) -> (Arc<dyn Callee>, Arc<State>) {
+    /// What a call needs, to be held while the tables are free.
+    pub(crate) fn both(&self) -> (Arc<dyn Callee>, Arc<State>) {
         (Arc::clone(&self.callee), Arc::clone(&self.state))
     }
 }

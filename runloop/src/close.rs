@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::core::{Callee, RunLoop, Watch};
+use crate::core::{RunLoop, SourceEntry, Watch};
 use crate::member::SourceFlags;
 use crate::mode::Mode;
+use crate::readiness::Why;
 
 impl RunLoop {
     /// Closes the loop. Every source is told that it leaves its modes and the loop, but stays valid; closures that can no
     /// longer run are dropped.
+    ///
+    /// A panic in a destructor of a thread's end would abort the process; it is reported and goes no further.
     pub(crate) fn close(&self) {
         let forked = self.core.shared.is_forked();
         self.core.shared.close();
@@ -16,20 +19,28 @@ impl RunLoop {
             self.part_with_sources();
         }
         let closures = self.core.with(|tables| {
-            let keys: Vec<Mode> = tables.modes().map(|entry| entry.mode).collect();
+            let modes: Vec<Mode> = tables.modes().map(|entry| entry.mode).collect();
             let mut closures = std::mem::take(&mut tables.common_closures);
-            for mode in keys {
+            for mode in modes {
                 if let Some(entry) = tables.mode_mut(mode) {
                     closures.append(&mut entry.closures);
                 }
             }
             closures
         });
-        drop(closures);
-        self.part_with_observers();
+        let mut panic = None;
+        for closure in closures {
+            self.hook(&mut panic, || drop(closure));
+        }
+        for seat in self.take_observers() {
+            self.hook(&mut panic, || drop(seat));
+        }
         // Whatever is left in the inbox goes with it, and from here on senders get their messages back.
         let inbox = self.core.inbox.take();
-        drop(inbox);
+        self.hook(&mut panic, || drop(inbox));
+        if panic.is_some() {
+            tracing::error!("a destructor panicked while its thread ended");
+        }
     }
 
     fn part_with_sources(&self) {
@@ -44,43 +55,33 @@ impl RunLoop {
                 let entry = tables.sources.remove(key)?;
                 Some((entry, modes, watches))
             });
-            let Some((entry, modes, watches)) = taken else {
-                continue;
-            };
-            let callee = Arc::clone(&entry.callee);
-            entry.state.leave(self.core.shared.id);
-            self.say_goodbye(
-                &*callee,
-                &modes,
-                entry.flags.contains(SourceFlags::ATTACHED),
-                watches,
-            );
-            drop(entry);
-            drop(callee);
+            if let Some((entry, modes, watches)) = taken {
+                self.say_goodbye(entry, &modes, watches);
+            }
         }
     }
 
-    fn say_goodbye(
-        &self,
-        callee: &dyn Callee,
-        modes: &[Mode],
-        attached: bool,
-        watches: Vec<Watch>,
-    ) {
-        // A panic in a destructor of a thread's end would abort the process; it is reported and goes no further.
+    fn say_goodbye(&self, entry: SourceEntry, modes: &[Mode], watches: Vec<Watch>) {
+        let callee = Arc::clone(&entry.callee);
+        let last = entry.state.leave(self.core.shared.id);
         let mut panic = None;
         for &mode in modes {
             self.hook(&mut panic, || callee.cancel(self, mode));
         }
         self.hook(&mut panic, || drop(watches));
-        if attached {
+        if entry.flags.contains(SourceFlags::ATTACHED) {
             self.hook(&mut panic, || callee.detach(self));
         }
+        // Another thread may have invalidated it, and this loop has not looked since.
+        if last && !entry.state.is_valid() && entry.state.claim_end() {
+            let why = entry.ending.unwrap_or(Why::Asked);
+            self.hook(&mut panic, || callee.invalidated(why));
+        }
+        let kind = callee.kind();
+        self.hook(&mut panic, || drop(entry));
+        self.hook(&mut panic, || drop(callee));
         if panic.is_some() {
-            tracing::error!(
-                kind = callee.kind(),
-                "a hook panicked while its thread ended"
-            );
+            tracing::error!(kind, "a source panicked while its thread ended");
         }
     }
 }

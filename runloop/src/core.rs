@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -117,6 +118,10 @@ pub(crate) struct Core {
     pub(crate) spinning: Cell<bool>,
     /// What has been counted so far.
     pub(crate) statistics: Cell<Statistics>,
+    /// The sources whose `prepare` is running, the innermost last.
+    pub(crate) asking: RefCell<SmallVec<[Key; 2]>>,
+    /// For how long hot sources would rather look again than sleep.
+    pub(crate) spin_wish: Cell<Duration>,
     /// How many sources are on the hot list: a look at a cell instead of a borrow on every pass.
     pub(crate) hot_count: Cell<usize>,
 }
@@ -134,6 +139,8 @@ impl Core {
             stop_kept: Cell::new(false),
             spinning: Cell::new(true),
             statistics: Cell::new(Statistics::default()),
+            asking: RefCell::default(),
+            spin_wish: Cell::new(Duration::ZERO),
             hot_count: Cell::new(0),
         }
     }
@@ -298,13 +305,15 @@ pub(crate) struct Watch {
     pub(crate) source: Key,
     pub(crate) token: Token,
     pub(crate) interest: Interest,
+    /// It is never reported: each time it becomes readable anew its source is signalled.
+    pub(crate) edge: bool,
     /// Taken out of the poll sets while its source is being performed.
     pub(crate) parked: bool,
     /// The next watch of the same source, as an index, or `u32::MAX`.
     pub(crate) next: u32,
     /// The number of waits when it was last served.
     pub(crate) served: u64,
-    /// Reports in a row of nothing but hang-up or error.
+    /// Reports in a row of nothing but hang-up or error, since its interest was last set.
     pub(crate) barren: u16,
     pub(crate) fd: Held<Owner>,
 }

@@ -75,6 +75,9 @@ impl<'s, 'a> Cx<'s, 'a> {
     /// The source is performed in the descriptor phase for as long as the descriptor is ready for what `interest` says.
     /// A descriptor that another source of this loop watches already may be watched as well.
     ///
+    /// One that has reported nothing but hang-up or error a thousand times in a row, with nothing done about it, loses its
+    /// interest, and a warning is traced: it would keep the loop from ever sleeping.
+    ///
     /// # Errors
     ///
     /// `AlreadyExists` if the source has a watch of that token in this loop; `NotFound` if it is no longer in this loop;
@@ -110,6 +113,25 @@ impl<'s, 'a> Cx<'s, 'a> {
         let borrowed = Arc::clone(&owner);
         let held = Held::new(borrowed.as_fd(), Owner::Shared(owner));
         self.add(token, held, interest)
+    }
+
+    /// Watches a bell: a descriptor that is never read. Each time it becomes readable anew this source is signalled; the
+    /// descriptor is not among the ready ones that the source is told of.
+    ///
+    /// For event descriptors between processes and the like, whose ring says only that something has happened, somewhere
+    /// that the source knows how to look at.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch).
+    pub fn watch_bell<F: AsFd + 'static>(&mut self, token: Token, owner: Arc<F>) -> io::Result<()> {
+        let borrowed = Arc::clone(&owner);
+        let held = Held::new(borrowed.as_fd(), Owner::Shared(owner));
+        let watch = self.describe(token, held, Interest::READABLE);
+        self.add_watch(Watch {
+            edge: true,
+            ..watch
+        })
     }
 
     /// Changes what a descriptor is watched for. An empty interest stops watching it without forgetting it.
@@ -164,16 +186,24 @@ impl<'s, 'a> Cx<'s, 'a> {
     }
 
     fn add(&self, token: Token, fd: Held<Owner>, interest: Interest) -> io::Result<()> {
-        let watch = Watch {
+        self.add_watch(self.describe(token, fd, interest))
+    }
+
+    fn describe(&self, token: Token, fd: Held<Owner>, interest: Interest) -> Watch {
+        Watch {
             source: self.key,
             token,
             interest,
+            edge: false,
             parked: false,
             next: u32::MAX,
             served: 0,
             barren: 0,
             fd,
-        };
+        }
+    }
+
+    fn add_watch(&self, watch: Watch) -> io::Result<()> {
         let refused = self.run_loop.core.with(|tables| tables.add_watch(watch));
         refused.map_err(|(error, _watch)| error)
     }

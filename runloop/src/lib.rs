@@ -10,8 +10,8 @@ mod statistics;
 mod error;
 
 // The operating system, and the time it tells.
-mod clock;
 mod sys;
+mod clock;
 
 // Data structures that know no loop.
 mod arena;
@@ -32,6 +32,7 @@ mod tables;
 
 // What the loop does: callbacks, memberships, one pass.
 mod callout;
+mod attach;
 mod membership;
 mod inbox;
 mod notify;

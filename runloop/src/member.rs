@@ -19,6 +19,8 @@ bitflags::bitflags! {
         const HOT = 16;
         /// Some watch or deadline of it was taken out because it is being performed.
         const PARKED = 32;
+        /// A bell of it has rung since it was last performed for a signal.
+        const RUNG = 64;
     }
 }
 

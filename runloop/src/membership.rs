@@ -33,25 +33,12 @@ impl RunLoop {
             .join_modes(key, mode)
             .inspect_err(|_| self.settle(key))?;
         let (joined, changed) = joined;
-        if let Err(error) = self.attach(key) {
-            self.core.with(|tables| {
-                for &mode in &joined {
-                    tables.part(key, mode);
-                }
-                if let Some(entry) = tables.sources.get_mut(key) {
-                    entry
-                        .flags
-                        .remove(SourceFlags::ATTACHED | SourceFlags::COMMON);
-                }
-            });
-            let watches = self.core.with(|tables| tables.drop_watches(key));
-            drop(watches);
-            self.core
-                .with(|tables| tables.set_deadline(key, Tick::NEVER));
-            self.settle(key);
-            return Err(AddError::Attach(error));
-        }
+        self.attach(key, &joined).map_err(AddError::Attach)?;
         self.schedule(key, &joined);
+        if !state.is_valid() {
+            // Another thread has invalidated it meanwhile, perhaps before it could know of this loop.
+            self.tear_down(key, Why::Asked);
+        }
         Ok(changed)
     }
 
@@ -88,11 +75,10 @@ impl RunLoop {
         let mut refused = Ok(());
         for key in keys {
             match self.core.with(|tables| tables.join(key, mode, How::COMMON)) {
-                Ok(true) => {
-                    let attached = self.attach(key);
-                    refused = refused.and(attached);
-                    self.schedule(key, &[mode]);
-                }
+                Ok(true) => match self.attach(key, &[mode]) {
+                    Ok(()) => self.schedule(key, &[mode]),
+                    Err(error) => refused = refused.and(Err(error)),
+                },
                 Ok(false) => {}
                 Err(error) => refused = refused.and(Err(error)),
             }
@@ -109,19 +95,12 @@ impl RunLoop {
             }
             entry.ending = Some(why);
             let attached = entry.flags.contains(SourceFlags::ATTACHED);
-            entry
-                .flags
-                .remove(SourceFlags::ATTACHED | SourceFlags::COMMON);
-            let callee = Arc::clone(&entry.callee);
-            let modes = tables.modes_of(key);
-            for &mode in &modes {
-                tables.part(key, mode);
-            }
-            Some((callee, modes, attached, tables.drop_watches(key)))
+            Some((Arc::clone(&entry.callee), attached))
         });
-        let Some((callee, modes, attached, watches)) = taken else {
+        let Some((callee, attached)) = taken else {
             return;
         };
+        let (modes, watches) = self.leave_all(key);
         let mut panic = None;
         for mode in modes {
             self.hook(&mut panic, || callee.cancel(self, mode));
@@ -146,6 +125,7 @@ impl RunLoop {
             if kept {
                 None
             } else {
+                tables.shelf_changed |= entry.flags.contains(SourceFlags::LISTED);
                 tables.sources.remove(key)
             }
         });
@@ -156,7 +136,8 @@ impl RunLoop {
         }
         let last = entry.state.leave(self.core.shared.id);
         let mut panic = None;
-        if let (true, Some(why)) = (last, entry.ending) {
+        let why = entry.ending.filter(|_| last && entry.state.claim_end());
+        if let Some(why) = why {
             self.hook(&mut panic, || entry.callee.invalidated(why));
         }
         self.hook(&mut panic, || drop(entry));
@@ -177,8 +158,8 @@ impl RunLoop {
             "a source failed and is invalidated"
         );
         state.clear_valid();
+        state.notify_others(self.core.shared.id);
         self.tear_down(key, Why::Failed);
-        state.notify();
     }
 
     /// Keeps a source in this loop's table, without a mode, as long as there are handles to it.
@@ -242,56 +223,6 @@ impl RunLoop {
         });
         joined.map_err(AddError::PollSet)
     }
-
-    fn attach(&self, key: Key) -> io::Result<()> {
-        let callee = self.core.with(|tables| {
-            let entry = tables.sources.get_mut(key)?;
-            let before = entry.flags.contains(SourceFlags::ATTACHED);
-            entry.flags.insert(SourceFlags::ATTACHED);
-            (!before).then(|| Arc::clone(&entry.callee))
-        });
-        callee.map_or(Ok(()), |callee| callee.attach(self, key))
-    }
-
-    fn schedule(&self, key: Key, modes: &[Mode]) {
-        let callee = self
-            .core
-            .with(|t| t.sources.get(key).map(|entry| Arc::clone(&entry.callee)));
-        let Some(callee) = callee else { return };
-        for &mode in modes {
-            callee.schedule(self, mode);
-        }
-    }
-
-    /// Tells a source that it has left these modes, and lets go of it if they were its last.
-    fn unschedule(&self, key: Key, modes: &[Mode]) {
-        let callee = self
-            .core
-            .with(|t| t.sources.get(key).map(|entry| Arc::clone(&entry.callee)));
-        let Some(callee) = callee else { return };
-        let mut panic = None;
-        for &mode in modes {
-            self.hook(&mut panic, || callee.cancel(self, mode));
-        }
-        let detached = self.core.with(|tables| {
-            let entry = tables.sources.get_mut(key)?;
-            if !entry.members.is_empty() || !entry.flags.contains(SourceFlags::ATTACHED) {
-                return None;
-            }
-            entry.flags.remove(SourceFlags::ATTACHED);
-            tables.set_deadline(key, Tick::NEVER);
-            Some(tables.drop_watches(key))
-        });
-        if let Some(watches) = detached {
-            self.hook(&mut panic, || drop(watches));
-            self.hook(&mut panic, || callee.detach(self));
-        }
-        self.hook(&mut panic, || self.settle(key));
-        self.hook(&mut panic, || drop(callee));
-        if let Some(panic) = panic {
-            resume_unwind(panic);
-        }
-    }
 }
 
 impl SourceEntry {
@@ -313,18 +244,22 @@ impl Tables {
             How::INDIVIDUAL
         };
         let mut changed = mode != Mode::COMMON && !self.is_member(key, mode, how);
-        let mut joined = SmallVec::new();
+        let (mut joined, mut gained) = (SmallVec::new(), SmallVec::<[Mode; 4]>::new());
         for concrete in self.concrete(mode) {
+            if self.is_member(key, concrete, how) {
+                continue;
+            }
             match self.join(key, concrete, how) {
                 Ok(true) => joined.push(concrete),
                 Ok(false) => {}
                 Err(error) => {
-                    for concrete in self.concrete(mode) {
-                        self.leave(key, concrete, how);
+                    for earlier in gained {
+                        self.leave(key, earlier, how);
                     }
                     return Err(error);
                 }
             }
+            gained.push(concrete);
         }
         if let Some(entry) = self.sources.get_mut(key) {
             if mode == Mode::COMMON {

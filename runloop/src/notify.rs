@@ -65,9 +65,9 @@ impl RunLoop {
         });
     }
 
-    /// Lets go of all observers.
-    pub(crate) fn part_with_observers(&self) {
-        let seats = self.core.with(|tables| {
+    /// Takes all observers out of everything.
+    pub(crate) fn take_observers(&self) -> Vec<Seat> {
+        self.core.with(|tables| {
             let modes: Vec<Mode> = tables.modes().map(|entry| entry.mode).collect();
             let mut seats = std::mem::take(&mut tables.common_observers);
             for mode in modes {
@@ -76,8 +76,7 @@ impl RunLoop {
                 }
             }
             seats
-        });
-        drop(seats);
+        })
     }
 }
 

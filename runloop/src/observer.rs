@@ -155,10 +155,12 @@ impl Observing for ObserverCell {
         let mut running = Running {
             cell: self,
             callback: Some(callback),
+            panicked: true,
         };
         if let Some(callback) = &mut running.callback {
             callback(rl, activity);
         }
+        running.panicked = false;
         if !self.repeats {
             self.valid.set(false);
         }
@@ -176,11 +178,13 @@ impl Observing for ObserverCell {
 struct Running<'a> {
     cell: &'a ObserverCell,
     callback: Option<Callback>,
+    /// Until it has returned. That the thread is panicking says nothing: a destructor may run the loop on the way.
+    panicked: bool,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if self.panicked {
             self.cell.valid.set(false);
         }
         if self.cell.valid.get() {

@@ -49,10 +49,18 @@ impl SourceOptions {
     /// threads at once.
     ///
     /// Such a source must consume what made it ready before it runs the loop: otherwise the nested run finds the same
-    /// readiness again at once.
+    /// readiness again at once. The kinds of this crate that take a closure ignore it, since a closure that may change
+    /// what it has captured cannot run inside itself.
     #[must_use]
     pub fn reentrant(mut self) -> Self {
         self.traits.reentrant = true;
+        self
+    }
+
+    /// As it was before `reentrant`.
+    #[must_use]
+    pub(crate) fn exclusive(mut self) -> Self {
+        self.traits.reentrant = false;
         self
     }
 

@@ -61,13 +61,13 @@ impl RunLoop {
     fn perform_signalled(&self, plan: &Plan) -> bool {
         let mut handled = false;
         for (_, key) in self.core.with(|tables| tables.signalled_in(plan.mode)) {
-            if !self
+            let claimed = self
                 .core
-                .with(|tables| tables.claim_signalled(key, plan.mode))
-            {
+                .with(|tables| tables.claim_signalled(key, plan.mode));
+            let Some(rung) = claimed else {
                 continue;
-            }
-            handled |= self.perform_source(key, Ready::SIGNALLED);
+            };
+            handled |= self.perform_source(key, Ready::signal(rung));
             if handled && plan.return_after == ReturnAfter::FirstSource {
                 break;
             }
@@ -115,6 +115,7 @@ impl RunLoop {
                 .with(|tables| tables.claim_ready(&mut batch, at..end, plan.mode))
             {
                 performed |= self.perform_source(source, Ready::fds(&batch.fds));
+                self.silence(source, &batch.barren);
             }
             at = end;
         }
@@ -157,8 +158,8 @@ impl RunLoop {
         })
     }
 
-    /// Asks the sources that look before sleep; one that has work is signalled. Says whether one has, and for how long
-    /// the others would rather look again than sleep.
+    /// Asks the sources that look before sleep; one that has work is signalled. Says whether one has; how long
+    /// the others would rather look again than sleep is kept until that is decided.
     pub(crate) fn ask_hot(&self, mode: Mode, stage: Stage) -> Prepared {
         let mut answer = Prepared::Idle;
         for key in self.core.with(|tables| tables.hot_in(mode)) {
@@ -167,7 +168,10 @@ impl RunLoop {
                     self.signal_source(key);
                     answer = Prepared::Ready;
                 }
-                Prepared::Spin(more) => answer = answer.or_spin(more),
+                Prepared::Spin(more) => {
+                    let wish = self.core.spin_wish.get().max(more);
+                    self.core.spin_wish.set(wish);
+                }
                 Prepared::Idle => {}
             }
         }
@@ -197,16 +201,6 @@ impl RunLoop {
             at = at.max(Tick(serving.0.saturating_add(1)));
         }
         self.core.with(|tables| tables.set_deadline(key, at));
-    }
-}
-
-impl Prepared {
-    fn or_spin(self, more: std::time::Duration) -> Self {
-        match self {
-            Self::Ready => self,
-            Self::Spin(already) => Self::Spin(already.max(more)),
-            Self::Idle => Self::Spin(more),
-        }
     }
 }
 
@@ -267,7 +261,8 @@ impl Tables {
             let Some(entry) = sources.get_mut(key) else {
                 return false;
             };
-            if !entry.state.is_signalled() {
+            let rung = entry.flags.contains(crate::member::SourceFlags::RUNG);
+            if !entry.state.is_signalled() && !rung {
                 entry.flags.remove(crate::member::SourceFlags::LISTED);
                 return false;
             }
@@ -282,21 +277,20 @@ impl Tables {
         found
     }
 
-    /// Takes a source off the list, if it is still there and can still be performed.
-    fn claim_signalled(&mut self, key: Key, mode: Mode) -> bool {
-        let Some(entry) = self.sources.get_mut(key) else {
-            return false;
-        };
+    /// Takes a source off the list, if it is still there and can still be performed; says whether a bell of it has rung.
+    fn claim_signalled(&mut self, key: Key, mode: Mode) -> Option<bool> {
+        let entry = self.sources.get_mut(key)?;
         if !entry.is_in(mode) || entry.is_engaged() {
             self.shelf_changed = true;
-            return false;
+            return None;
         }
-        let Some(place) = self.signalled.iter().position(|&listed| listed == key) else {
-            return false;
-        };
-        entry.flags.remove(crate::member::SourceFlags::LISTED);
+        let place = self.signalled.iter().position(|&listed| listed == key)?;
+        let rung = entry.flags.contains(crate::member::SourceFlags::RUNG);
+        entry
+            .flags
+            .remove(crate::member::SourceFlags::LISTED | crate::member::SourceFlags::RUNG);
         self.signalled.remove(place);
-        true
+        Some(rung)
     }
 
     /// The earliest deadline of a mode.
@@ -329,6 +323,7 @@ impl Tables {
         mode: Mode,
     ) -> bool {
         batch.fds.clear();
+        batch.barren.clear();
         for item in &batch.items[items] {
             let Some(entry) = self.sources.get(item.source) else {
                 return false;
@@ -352,6 +347,9 @@ impl Tables {
                 continue;
             }
             watch.served = self.waits_made;
+            if watch.is_barren(readiness) {
+                batch.barren.push(watch.token);
+            }
             batch.fds.push((watch.token, readiness));
         }
         !batch.fds.is_empty()
@@ -360,8 +358,11 @@ impl Tables {
     /// The hot sources of a mode.
     fn hot_in(&self, mode: Mode) -> SmallVec<[Key; 4]> {
         let hot = self.hot.iter().copied();
-        hot.filter(|&key| self.sources.get(key).is_some_and(|entry| entry.is_in(mode)))
-            .collect()
+        hot.filter(|&key| {
+            let entry = self.sources.get(key);
+            entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_engaged())
+        })
+        .collect()
     }
 }
 

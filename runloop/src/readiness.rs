@@ -115,6 +115,9 @@ pub struct Token(pub u32);
 pub struct Ready<'a> {
     /// The source was signalled. The signal is already taken: signalling again asks for another call.
     pub signalled: bool,
+    /// A [bell](crate::Cx::watch_bell) of the source has rung since its last call for a signal. Only ever true together
+    /// with `signalled`.
+    pub rung: bool,
     /// The deadline that has passed. It is already cleared: a source that wants another sets it.
     pub deadline: Option<Instant>,
     /// The descriptors that are ready, by the tokens the source gave them.
@@ -122,17 +125,21 @@ pub struct Ready<'a> {
 }
 
 impl<'a> Ready<'a> {
-    /// A signal, and nothing else.
-    pub(crate) const SIGNALLED: Ready<'static> = Ready {
-        signalled: true,
-        deadline: None,
-        fds: &[],
-    };
+    /// A signal, and nothing else; `rung` says whether a bell was behind it.
+    pub(crate) const fn signal(rung: bool) -> Ready<'static> {
+        Ready {
+            signalled: true,
+            rung,
+            deadline: None,
+            fds: &[],
+        }
+    }
 
     /// A deadline, and nothing else.
     pub(crate) const fn deadline(at: Instant) -> Ready<'static> {
         Ready {
             signalled: false,
+            rung: false,
             deadline: Some(at),
             fds: &[],
         }
@@ -142,6 +149,7 @@ impl<'a> Ready<'a> {
     pub(crate) const fn fds(fds: &'a [(Token, Readiness)]) -> Self {
         Ready {
             signalled: false,
+            rung: false,
             deadline: None,
             fds,
         }

@@ -60,7 +60,13 @@ impl RunLoop {
             return Ok(Outcome::Stopped);
         }
         loop {
-            if let Some(outcome) = self.pass(plan).map_err(RunError::Wait)? {
+            let outcome = self
+                .pass(plan)
+                .map_err(|error| match self.core.shared.reachable() {
+                    Err(why) => RunError::from(why),
+                    Ok(()) => RunError::Wait(error),
+                })?;
+            if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
         }

@@ -242,11 +242,11 @@ impl RunLoop {
         if let Err(why) = self.core.shared.reachable() {
             return Err(PerformError::Unreachable(closure, why));
         }
+        // What other threads have sent came first.
+        self.collect();
         if !self.core.shared.reserve_closure() {
             return Err(PerformError::Full(closure));
         }
-        // What other threads have sent came first.
-        self.collect();
         self.core
             .with(|tables| tables.queue(mode, Closure::Local(Box::new(closure))));
         Ok(())

@@ -49,11 +49,13 @@ impl SourceHandle {
         if !self.state.is_valid() || !self.state.set_signalled() {
             return;
         }
-        if self
-            .locally(|run_loop, key| run_loop.core.with(|t| t.list(key)))
-            .is_none()
-        {
-            self.state.notify();
+        let here = self.locally(|run_loop, key| {
+            run_loop.core.with(|tables| tables.list(key));
+            run_loop.core.shared.id
+        });
+        // Whichever of its loops looks first performs it, and this one may not run its mode for long.
+        if here.is_none() || self.state.is_in_several() {
+            self.state.notify_others(here.unwrap_or(0));
         }
     }
 
@@ -79,13 +81,9 @@ impl SourceHandle {
     /// A callback of this source that calls this does not wait for itself. Two threads whose callbacks call this for
     /// each other's source wait for ever.
     pub fn invalidate_and_wait(&self) {
-        let own = self.locally(|run_loop, key| {
-            run_loop
-                .core
-                .with(|t| t.sources.get(key).map_or(0, |entry| entry.firing))
-        });
+        let own = self.locally(RunLoop::calls_of);
         self.end();
-        self.state.wait_idle(u32::from(own.unwrap_or(0)));
+        self.state.wait_idle(own.unwrap_or(0));
     }
 
     /// Whether it can still be performed.
@@ -124,24 +122,38 @@ impl SourceHandle {
     }
 
     fn ask(&self, request: Request) {
-        if self.state.traits.reentrant || self.locally(|rl, key| rl.grant(key, request)).is_none() {
+        if self.state.traits.reentrant {
+            return self.state.request(request);
+        }
+        let granted = self.locally(|run_loop, key| {
+            // What other threads have asked for before comes first, so that the latest wish is the one that holds.
+            for earlier in self.state.take_requests(run_loop.core.shared.id) {
+                run_loop.grant(key, earlier);
+            }
+            run_loop.grant(key, request);
+        });
+        if granted.is_none() {
             self.state.request(request);
         }
     }
 
-    /// Makes it invalid; says whether it was valid.
-    pub(crate) fn end(&self) -> bool {
+    /// Makes it invalid, and takes it out of its loops.
+    pub(crate) fn end(&self) {
         let was = self.state.clear_valid();
-        self.locally(|run_loop, key| run_loop.tear_down(key, Why::Asked));
-        if was {
-            self.state.notify();
+        let here = self.locally(|run_loop, key| (run_loop.clone(), key));
+        let id = here.as_ref().map_or(0, |here| here.0.core.shared.id);
+        // The others first: what follows here calls hooks, and one may panic.
+        if was && (id == 0 || self.state.is_in_several()) {
+            self.state.notify_others(id);
         }
-        was
+        if let Some((run_loop, key)) = here {
+            run_loop.tear_down(key, Why::Asked);
+        }
     }
 
     /// Calls with the loop of this thread, if the source is in it.
     fn locally<R>(&self, call: impl FnOnce(&RunLoop, Key) -> R) -> Option<R> {
-        let here = thread::with_loop(thread::current_id(), |run_loop| {
+        let here = thread::with_current(|run_loop| {
             if run_loop.core.shared.is_forked() {
                 return None;
             }

@@ -86,8 +86,9 @@ impl<S: Source> SourceRef<S> {
     }
 
     fn end(&self, why: Why) {
-        let homeless = self.handle.state().is_homeless();
-        if self.handle.end() && homeless {
+        self.handle.end();
+        let state = self.handle.state();
+        if state.is_homeless() && state.claim_end() {
             self.value.invalidated(why);
         }
     }

@@ -12,6 +12,7 @@ use crate::clock::Tick;
 use crate::options::{SourceOptions, Traits};
 use crate::readiness::{Interest, Token};
 use crate::shared::{Message, Shared};
+use crate::sys::fork::ForkGuard;
 
 /// The part of a source that any thread may touch.
 pub(crate) struct State {
@@ -26,6 +27,8 @@ pub(crate) struct State {
     /// Only the thread of that loop writes it, so a thread that reads its own loop's number may rely on the index.
     home: AtomicU64,
     homes: Mutex<Homes>,
+    /// The process it was made in: a forked child keeps its hands off the lock, which another thread may hold for ever.
+    made_in: ForkGuard,
     pub(crate) order: i32,
     pub(crate) traits: Traits,
     pub(crate) name: Option<Box<str>>,
@@ -71,6 +74,7 @@ impl State {
             handles: AtomicU32::new(0),
             home: AtomicU64::new(0),
             homes: Mutex::default(),
+            made_in: ForkGuard::new(),
             order: options.order,
             traits: options.traits,
             name: options.name,
@@ -131,6 +135,9 @@ impl State {
 
     /// Waits until no more than `own` callbacks of this source are running.
     pub(crate) fn wait_idle(&self, own: u32) {
+        if self.made_in.is_forked() {
+            return;
+        }
         let mut guard = ENDED.0.lock().unwrap_or_else(PoisonError::into_inner);
         self.flags.fetch_or(AWAITED, Ordering::AcqRel);
         while self.flags.load(Ordering::Acquire) / RUNNING > own {
@@ -176,6 +183,7 @@ impl State {
         }
         let rest = homes.rest.get_or_insert_default();
         rest.homes.push((Arc::clone(shared), key, Arc::default()));
+        self.flags.fetch_or(SEVERAL, Ordering::AcqRel);
         true
     }
 
@@ -202,7 +210,11 @@ impl State {
         last
     }
 
+    /// Whether it is in no loop that this process can reach.
     pub(crate) fn is_homeless(&self) -> bool {
+        if self.made_in.is_forked() {
+            return false;
+        }
         let homes = self.lock();
         homes.first.is_none() && homes.rest.as_ref().is_none_or(|rest| rest.homes.is_empty())
     }
@@ -212,11 +224,31 @@ impl State {
     /// The flags must have been changed before: the loop takes back the mark that a notice is on its way before it looks
     /// at them.
     pub(crate) fn notify(&self) {
-        self.tell(&self.lock());
+        self.notify_others(0);
+    }
+
+    /// As `notify`, but for one loop, which knows already.
+    pub(crate) fn notify_others(&self, knows: u32) {
+        if !self.made_in.is_forked() {
+            self.tell(&self.lock(), knows);
+        }
+    }
+
+    /// Whether it is, or was, in several loops, so that one may have to tell the others.
+    pub(crate) fn is_in_several(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & SEVERAL != 0
+    }
+
+    /// Claims the one call of `invalidated`: true for the first who asks.
+    pub(crate) fn claim_end(&self) -> bool {
+        self.flags.fetch_or(TOLD, Ordering::AcqRel) & TOLD == 0
     }
 
     /// Asks something of the source in every loop it is in.
     pub(crate) fn request(&self, request: Request) {
+        if self.made_in.is_forked() {
+            return;
+        }
         let mut homes = self.lock();
         let Homes { first, rest } = &mut *homes;
         let rest = rest.get_or_insert_default();
@@ -232,7 +264,7 @@ impl State {
             rest.requests.push((id, request));
         }
         self.flags.fetch_or(REQUESTED, Ordering::AcqRel);
-        self.tell(&homes);
+        self.tell(&homes, 0);
     }
 
     /// Takes back the mark that a notice is on its way to the first loop.
@@ -276,14 +308,16 @@ impl State {
         self.handles.load(Ordering::Acquire) != 0
     }
 
-    fn tell(&self, homes: &Homes) {
-        if let Some((shared, key)) = &homes.first {
+    fn tell(&self, homes: &Homes, knows: u32) {
+        let first = homes.first.as_ref().filter(|home| home.0.id != knows);
+        if let Some((shared, key)) = first {
             if self.flags.fetch_or(NOTICED, Ordering::AcqRel) & NOTICED == 0 {
                 // A closed loop has nothing left that could be told.
                 drop(shared.post(Message::Notice(*key, None)));
             }
         }
-        for (shared, key, noticed) in homes.rest.iter().flat_map(|rest| &rest.homes) {
+        let rest = homes.rest.iter().flat_map(|rest| &rest.homes);
+        for (shared, key, noticed) in rest.filter(|home| home.0.id != knows) {
             if !noticed.swap(true, Ordering::AcqRel) {
                 drop(shared.post(Message::Notice(*key, Some(Arc::clone(noticed)))));
             }
@@ -319,5 +353,9 @@ const NOTICED: u32 = 4;
 const AWAITED: u32 = 8;
 /// There may be requests from other threads.
 const REQUESTED: u32 = 16;
+/// It has been in more than one loop at a time.
+const SEVERAL: u32 = 32;
+/// `invalidated` has been called, or is about to be.
+const TOLD: u32 = 64;
 /// One running callback.
 const RUNNING: u32 = 1 << 16;

@@ -22,16 +22,16 @@ pub(crate) fn current() -> RunLoop {
         })
 }
 
-/// Calls with the loop of this thread if it is the one with that number.
-pub(crate) fn with_loop<R>(id: u32, call: impl FnOnce(&RunLoop) -> R) -> Option<R> {
-    if id != current_id() {
+/// Calls with the loop of this thread, if it has one: this makes none.
+pub(crate) fn with_current<R>(call: impl FnOnce(&RunLoop) -> R) -> Option<R> {
+    if current_id() == 0 {
         return None;
     }
     CURRENT.try_with(|owner| call(&owner.run_loop)).ok()
 }
 
 /// The number of this thread's loop, or zero if it has none (yet, or any more).
-pub(crate) fn current_id() -> u32 {
+fn current_id() -> u32 {
     CURRENT_ID.get()
 }
 

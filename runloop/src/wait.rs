@@ -19,12 +19,17 @@ use crate::plan::Plan;
 use crate::readiness::{Prepared, Stage};
 use crate::state::State;
 use crate::sys::poller::{Events, Patience};
+use crate::wake::Sleep;
 use crate::watches::{ALARM_KEY, BELL_KEY};
 
 impl RunLoop {
     /// Asks the kernel what is ready, sleeping if there is nothing else to do. `None`: the kernel was not asked, or had
     /// nothing to tell.
     pub(crate) fn wait(&self, plan: &Plan, handled: bool) -> io::Result<Option<Batch>> {
+        // A callback may have forked, and this may be the child: the poll set and the alarm are its parent's.
+        if let Err(why) = self.core.shared.reachable() {
+            return Err(io::Error::other(why));
+        }
         if plan.only_looks() {
             return self.poll(plan, Patience::Look);
         }
@@ -70,20 +75,21 @@ impl RunLoop {
             if self.has_work(plan) || self.spin(plan) || self.announce(plan.mode) {
                 return self.look(plan);
             }
-            self.core.shared.sleep.announce();
-            if self.collect() || self.core.shared.has_orders() {
-                self.core.shared.sleep.end();
+            let asleep = Asleep::announce(&self.core.shared.sleep);
+            // What was announced to hot sources may have made them bring work from this thread, too.
+            if self.collect() || self.core.shared.has_orders() || self.has_work(plan) {
+                drop(asleep);
                 return self.look(plan);
             }
             let batch = self
                 .arm(plan)
                 .and_then(|()| self.poll(plan, Patience::Forever));
-            self.core.shared.sleep.end();
+            drop(asleep);
             let batch = batch?;
             self.tell_woken();
             // A wake-up that is stale, or an alarm for a deadline that has moved, is nobody's business but ours.
             let awaited = self.collect() | self.core.shared.has_orders();
-            if awaited || batch.is_some() || self.is_due(plan) {
+            if awaited || batch.is_some() || self.has_work(plan) || self.is_due(plan) {
                 return Ok(batch);
             }
         }
@@ -113,7 +119,7 @@ impl RunLoop {
         }
         let devices = self.core.with(|tables| tables.devices.clone());
         if let Some(devices) = devices {
-            devices.alarm.keeper().set(first)?;
+            devices.alarm.keeper().set(first.0)?;
             self.core.count(|statistics| statistics.alarms += 1);
             self.core.armed.set(first);
         }
@@ -125,14 +131,18 @@ impl RunLoop {
         if self.core.hot_count.get() == 0 {
             return false;
         }
-        let mut more = match self.ask_hot(plan.mode, Stage::Look) {
-            Prepared::Ready => return true,
-            Prepared::Spin(more) if self.core.spinning.get() => more,
-            _ => return false,
-        };
+        if self.ask_hot(plan.mode, Stage::Look) == Prepared::Ready {
+            return true;
+        }
+        // What the sources wished for at any look since the last sleep; they say it once.
+        let mut more = self.core.spin_wish.take();
+        if more.is_zero() || !self.core.spinning.get() {
+            return false;
+        }
         let hot = self.core.with(|tables| tables.hot_callees(plan.mode));
         let mut now = Tick::now();
         let mut until = now;
+        let longest = now.after(SPIN_MAX);
         let latest = self.core.with(|tables| tables.first_deadline(plan.mode));
         let latest = latest.unwrap_or(Tick::NEVER).min(plan.deadline);
         loop {
@@ -158,7 +168,7 @@ impl RunLoop {
             if now >= latest {
                 return true;
             }
-            if now >= until && more.is_zero() {
+            if now >= longest || (now >= until && more.is_zero()) {
                 return false;
             }
         }
@@ -230,6 +240,22 @@ impl RunLoop {
     }
 }
 
+/// The announcement of sleep; it is taken back also on the way of a panic.
+struct Asleep<'a>(&'a Sleep);
+
+impl<'a> Asleep<'a> {
+    fn announce(sleep: &'a Sleep) -> Self {
+        sleep.announce();
+        Self(sleep)
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl Batch {
     fn new(few: bool) -> Self {
         let most = if few { EVENTS_FEW } else { EVENTS_MOST };
@@ -240,6 +266,7 @@ impl Batch {
             events,
             items: Vec::new(),
             fds: Vec::new(),
+            barren: Vec::new(),
         }
     }
 }
@@ -267,7 +294,7 @@ impl Tables {
             .hot
             .iter()
             .filter_map(|&key| Some((key, self.sources.get(key)?)));
-        let hot = hot.filter(|(_, entry)| entry.is_in(mode));
+        let hot = hot.filter(|(_, entry)| entry.is_in(mode) && !entry.is_engaged());
         hot.map(|(key, entry)| (key, Arc::clone(&entry.callee), Arc::clone(&entry.state)))
             .collect()
     }
@@ -310,12 +337,23 @@ impl Tables {
                 continue;
             }
             let watch = Key::unpack(word);
-            let Some(source) = self.watches.get(watch).map(|watch| watch.source) else {
+            let found = self
+                .watches
+                .get(watch)
+                .map(|watch| (watch.source, watch.edge));
+            let Some((source, edge)) = found else {
                 continue;
             };
             let Some(entry) = self.sources.get_mut(source) else {
                 continue;
             };
+            if edge {
+                // An edge is told once. As a signal it cannot be lost with a batch that is abandoned.
+                entry.state.set_signalled();
+                entry.flags.insert(SourceFlags::RUNG);
+                self.list(source);
+                continue;
+            }
             let place = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
             if entry.batch.0 != mark {
                 entry.batch = (mark, place);
@@ -350,6 +388,8 @@ const MEMORY_PASSES_MAX: u32 = 64;
 const MEMORY_PASSES_PER_CLOCK: u32 = 8;
 /// For how long such passes may go on.
 const MEMORY_TIME_MAX: Duration = Duration::from_micros(50);
+/// For how long a loop spins before it sleeps after all, whatever is asked for: meanwhile it hears of no descriptor.
+const SPIN_MAX: Duration = Duration::from_micros(250);
 /// How many looks a spin makes between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 16;
 /// How many events a wait takes from the kernel.

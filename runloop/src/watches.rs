@@ -16,7 +16,7 @@ use crate::core::{Devices, ModeEntry, Owner, Tables, Watch};
 use crate::heap::Slot;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
-use crate::readiness::{Interest, Token};
+use crate::readiness::{Interest, Readiness, Token};
 use crate::shared::Shared;
 use crate::sys::poller::{Held, Poller};
 use crate::sys::{Alarm, Doorbell};
@@ -85,6 +85,12 @@ impl Tables {
         let Some(watch) = self.watches.get_mut(key) else {
             return Ok(());
         };
+        // A bell rings or is silent; there is nothing else to hear of it.
+        let to = if watch.edge {
+            to & Interest::READABLE
+        } else {
+            to
+        };
         let from = std::mem::replace(&mut watch.interest, to);
         watch.barren = 0;
         if from == to || watch.parked {
@@ -103,6 +109,14 @@ impl Tables {
             }
         }
         Ok(())
+    }
+
+    /// Takes the interest away from a watch that is still barren; says whether it was.
+    pub(crate) fn silence(&mut self, source: Key, token: Token) -> bool {
+        let watch = self.find_watch(source, token);
+        let watch = watch.and_then(|key| self.watches.get(key));
+        let barren = watch.is_some_and(|watch| watch.barren >= BARREN_MAX);
+        barren && self.set_interest(source, token, Interest::empty()).is_ok()
     }
 
     /// Takes back an interest that not every mode's poll set would take.
@@ -140,7 +154,10 @@ impl Tables {
             };
             if std::mem::take(&mut watch.parked) {
                 for (done, &mode) in modes.iter().enumerate() {
-                    self.enroll(key, mode, &modes[..done])?;
+                    if let Err(error) = self.enroll(key, mode, &modes[..done]) {
+                        self.give_up_interest(key, &modes[..done]);
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -233,13 +250,13 @@ impl Tables {
         let Some(watch) = self.watches.get(key) else {
             return Ok(());
         };
-        match poller.add(&watch.fd, key.pack(), watch.interest) {
+        match watch.enroll(&poller, key) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.duplicate(key, done)?;
                 let Some(watch) = self.watches.get(key) else {
                     return Ok(());
                 };
-                poller.add(&watch.fd, key.pack(), watch.interest)
+                watch.enroll(&poller, key)
             }
             other => other,
         }
@@ -252,11 +269,20 @@ impl Tables {
         };
         let copy: Arc<OwnedFd> = Arc::new(watch.fd.borrow().try_clone_to_owned()?);
         let mut fd = Held::new(copy.as_fd(), Owner::Duplicate(Arc::clone(&copy), None));
-        for &mode in done {
-            if let Some(poller) = self.poller(mode) {
-                poller.add(&fd, key.pack(), watch.interest)?;
-                poller.delete(&watch.fd)?;
+        for (changed, &mode) in done.iter().enumerate() {
+            let Some(poller) = self.poller(mode) else {
+                continue;
+            };
+            if let Err(error) = watch.enroll_as(&fd, poller, key) {
+                // A registration outlives its descriptor while another names the same file: it is taken back by name.
+                for poller in done[..changed].iter().filter_map(|&mode| self.poller(mode)) {
+                    poller.delete(&fd)?;
+                }
+                return Err(error);
             }
+        }
+        for poller in done.iter().filter_map(|&mode| self.poller(mode)) {
+            poller.delete(&watch.fd)?;
         }
         if let Some(watch) = self.watches.get_mut(key) {
             // The first owner is kept too: it may be the last to hold something whose destructor is a user's.
@@ -305,6 +331,33 @@ impl Tables {
     }
 }
 
+impl Watch {
+    /// Registers it with a poll set.
+    fn enroll(&self, poller: &Poller, key: Key) -> io::Result<()> {
+        self.enroll_as(&self.fd, poller, key)
+    }
+
+    /// Registers it under another descriptor of the same file.
+    fn enroll_as(&self, fd: &Held<Owner>, poller: &Poller, key: Key) -> io::Result<()> {
+        if self.edge {
+            return poller.add_edge(fd, key.pack());
+        }
+        poller.add(fd, key.pack(), self.interest)
+    }
+}
+
+impl Watch {
+    /// Counts a report of nothing but hang-up or error; says whether that is one too many.
+    pub(crate) fn is_barren(&mut self, readiness: Readiness) -> bool {
+        if (Readiness::HANGUP | Readiness::ERROR).contains(readiness) {
+            self.barren = self.barren.saturating_add(1);
+        } else {
+            self.barren = 0;
+        }
+        self.barren >= BARREN_MAX
+    }
+}
+
 impl Devices {
     fn join(&self, poller: &Poller) -> io::Result<()> {
         poller.add_edge(&self.bell, BELL_KEY)?;
@@ -312,6 +365,9 @@ impl Devices {
     }
 }
 
+/// How often in a row a descriptor may report nothing but hang-up or error while its interest stays as it is. Whoever cares
+/// has read, closed or disabled it long before; the rest would keep the loop from sleeping for ever.
+const BARREN_MAX: u16 = 1_000;
 /// The doorbell's key in every poll set; the upper half is no index of a watch.
 pub(crate) const BELL_KEY: u64 = 0xffff_ffff_0000_0000;
 /// The timer descriptor's.

@@ -55,7 +55,7 @@ pub fn channel_with<T: Send + 'static>(
         receiver: RefCell::new(Some(receiver)),
         callback: Callback::new(receive),
     };
-    let handle = RunLoop::current().adopt(&SourceRef::with(options, source));
+    let handle = RunLoop::current().adopt(&SourceRef::with(options.exclusive(), source));
     (
         Sender {
             values: sender,

@@ -84,7 +84,7 @@ impl Descriptor {
             callback: Callback::new(perform),
         };
         Self {
-            handle: RunLoop::current().adopt(&SourceRef::with(options, source)),
+            handle: RunLoop::current().adopt(&SourceRef::with(options.exclusive(), source)),
         }
     }
 

@@ -50,7 +50,7 @@ impl Signalled {
     /// # drop(urgent);
     /// ```
     pub fn with(options: SourceOptions, perform: impl FnMut(&RunLoop) + 'static) -> Self {
-        let source = SourceRef::with(options, SignalledSource(Callback::new(perform)));
+        let source = SourceRef::with(options.exclusive(), SignalledSource(Callback::new(perform)));
         Self {
             handle: RunLoop::current().adopt(&source),
         }

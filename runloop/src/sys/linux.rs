@@ -12,8 +12,6 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
-use crate::clock::Tick;
-
 /// A descriptor that any thread can make ready.
 #[derive(Debug)]
 pub(crate) struct Doorbell(OwnedFd);
@@ -50,16 +48,17 @@ impl Alarm {
         Ok(Self(timerfd_create(TimerfdClockId::Monotonic, flags)?))
     }
 
-    /// Sets the moment, in place of the former one; `NEVER` takes it back.
-    pub(crate) fn set(&self, at: Tick) -> io::Result<()> {
-        let value = if at == Tick::NEVER {
+    /// Sets the moment, in nanoseconds of [`monotonic_nanos`] and in place of the former one; the largest number takes it
+    /// back.
+    pub(crate) fn set(&self, at: u64) -> io::Result<()> {
+        let value = if at == u64::MAX {
             Timespec {
                 tv_sec: 0,
                 tv_nsec: 0,
             }
         } else {
             // All zero would disarm, so a moment that is long past is one nanosecond after the beginning.
-            let nanos = at.0.max(1);
+            let nanos = at.max(1);
             let seconds = i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX);
             let rest = i64::try_from(nanos % 1_000_000_000).unwrap_or(0);
             Timespec {

@@ -13,14 +13,23 @@ use rustix::event::Timespec;
 use rustix::event::epoll;
 
 use crate::readiness::{Interest, Readiness};
+use crate::sys::fork::ForkGuard;
 
 /// A set of watched descriptors.
+///
+/// A forked child shares the set with its parent, so there nothing is added, and what is deleted stays.
 #[derive(Debug)]
-pub(crate) struct Poller(polling::Poller);
+pub(crate) struct Poller {
+    set: polling::Poller,
+    made_in: ForkGuard,
+}
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        polling::Poller::new().map(Self)
+        Ok(Self {
+            set: polling::Poller::new()?,
+            made_in: ForkGuard::new(),
+        })
     }
 
     /// Watches a descriptor level-triggered; its events carry `key`.
@@ -40,13 +49,17 @@ impl Poller {
         key: u64,
         want: Interest,
     ) -> io::Result<()> {
-        self.0
+        self.refuse_in_child()?;
+        self.set
             .modify_with_mode(fd.borrow(), event(key, want)?, PollMode::Level)
     }
 
     /// Forgets a descriptor.
     pub(crate) fn delete(&self, fd: &Held<impl Keeper>) -> io::Result<()> {
-        self.0.delete(fd.borrow())
+        if self.made_in.is_forked() {
+            return Ok(());
+        }
+        self.set.delete(fd.borrow())
     }
 
     /// Waits until something is ready, or only looks; `events` has at most its capacity of what is ready.
@@ -59,9 +72,10 @@ impl Poller {
             Patience::Look => Some(&zero),
             Patience::Forever => None,
         };
+        self.refuse_in_child()?;
         events.list.clear();
         let room = rustix::buffer::spare_capacity(&mut events.list);
-        match epoll::wait(&self.0, room, timeout) {
+        match epoll::wait(&self.set, room, timeout) {
             // A signal handler ran; the caller looks around and waits again.
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -69,6 +83,7 @@ impl Poller {
     }
 
     fn register(&self, fd: RawFd, event: Event, mode: PollMode) -> io::Result<()> {
+        self.refuse_in_child()?;
         #[expect(
             unsafe_code,
             reason = "`polling` cannot see that the descriptor outlives its watch"
@@ -76,14 +91,23 @@ impl Poller {
         // SAFETY: the caller's `Held` keeps the descriptor open, and the tables delete a watch from every poll set
         // before they drop its `Held`, so it is open for as long as it is registered.
         unsafe {
-            self.0.add_with_mode(fd, event, mode)
+            self.set.add_with_mode(fd, event, mode)
         }
+    }
+
+    fn refuse_in_child(&self) -> io::Result<()> {
+        if self.made_in.is_forked() {
+            return Err(io::Error::other(
+                "the poll set belongs to the parent process",
+            ));
+        }
+        Ok(())
     }
 }
 
 impl AsFd for Poller {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.set.as_fd()
     }
 }
 

@@ -1,0 +1,219 @@
+//! Deadlines: never early, in order, in every mode of their source, and cheap in any number.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use runloop::{Limit, Mode, Outcome, ReturnAfter, RunLoop, SourceHandle, SourceRef};
+use tests::{Log, Watchdog};
+
+use crate::support::{Probe, far, past, run, serve};
+
+fn added(log: &Log, probe: Probe) -> SourceRef<Probe> {
+    let source = probe.source();
+    RunLoop::current().add(&source, Mode::DEFAULT).unwrap();
+    log.take();
+    source
+}
+
+#[test]
+fn a_deadline_is_never_early() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let at = Rc::new(Cell::new(Instant::now()));
+    let (wanted, left) = (Rc::clone(&at), Cell::new(50));
+    let probe = Probe::new("p", &log).performing(move |cx, ready| {
+        let now = Instant::now();
+        assert_eq!(ready.deadline, Some(wanted.get()), "the one that was set");
+        assert!(now >= wanted.get(), "early by {:?}", wanted.get() - now);
+        left.set(left.get() - 1);
+        if left.get() == 0 {
+            return cx.run_loop().stop();
+        }
+        wanted.set(now + Duration::from_micros(left.get() * 20));
+        cx.set_deadline(Some(wanted.get()));
+    });
+    at.set(Instant::now() + Duration::from_millis(2));
+    added(&log, probe.due(at.get()));
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "after fifty");
+}
+
+#[test]
+fn due_deadlines_are_served_the_earliest_first_and_equal_ones_as_they_were_set() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let (early, late) = (past(), past());
+    let late = late.max(early + Duration::from_nanos(1));
+    for (name, at) in [("c", late), ("a", early), ("d", late), ("b", early)] {
+        added(&log, Probe::new(name, &log).due(at));
+    }
+    while Instant::now() <= late {
+        std::hint::spin_loop();
+    }
+    serve(Mode::DEFAULT);
+    let expected = ["a deadline", "b deadline", "c deadline", "d deadline"];
+    assert_eq!(log.take(), expected, "whatever their orders are");
+}
+
+#[test]
+fn a_deadline_is_served_once_in_whichever_mode_of_its_source_runs() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let other = Mode::new("deadlines.other");
+    let source = added(&log, Probe::new("p", &log).due(past()));
+    run_loop.add(&source, other).unwrap();
+    log.take();
+    serve(other);
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), ["p deadline"], "in one of them");
+    source.handle().set_deadline(Some(far()));
+    for mode in [Mode::DEFAULT, other] {
+        assert!(run_loop.next_deadline(mode).is_some(), "set in {mode}");
+    }
+    source.handle().set_deadline(None);
+    for mode in [Mode::DEFAULT, other] {
+        assert_eq!(run_loop.next_deadline(mode), None, "cleared in {mode}");
+    }
+}
+
+#[test]
+fn a_deadline_set_before_the_source_is_in_a_mode_comes_along() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let handle = run_loop.adopt(&Probe::new("p", &log).source());
+    handle.set_deadline(Some(past()));
+    run_loop.add(&handle, Mode::DEFAULT).unwrap();
+    log.take();
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), ["p deadline"], "it was kept");
+}
+
+#[test]
+fn a_source_that_leaves_its_last_mode_forgets_its_deadline() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let source = added(&log, Probe::new("p", &log));
+    source.handle().set_deadline(Some(past()));
+    run_loop.remove(&source, Mode::DEFAULT);
+    run_loop.add(&source, Mode::DEFAULT).unwrap();
+    log.take();
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), [""; 0], "its attach may set another");
+}
+
+#[test]
+fn an_earlier_deadline_rearms_the_sleep_and_a_later_one_wakes_nobody() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let probe = Probe::new("p", &log).performing(|cx, _| cx.run_loop().stop());
+    let source = added(&log, probe);
+    crate::support::trace(&log, Mode::DEFAULT);
+    source
+        .handle()
+        .set_deadline(Some(Instant::now() + Duration::from_millis(2)));
+    // The alarm is set for two milliseconds, and when it goes off nothing is due yet.
+    let handle = source.handle().clone();
+    let later = Instant::now() + Duration::from_millis(20);
+    crate::support::at_wait(0, Mode::DEFAULT, move |run_loop| {
+        run_loop
+            .perform(Mode::DEFAULT, move |_| handle.set_deadline(Some(later)))
+            .unwrap();
+    });
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "by the deadline");
+    assert!(Instant::now() >= later, "not early");
+    let waits = log.take().iter().filter(|l| *l == "BeforeWaiting").count();
+    assert!(waits <= 2, "observers saw {waits} waits");
+    assert_eq!(run_loop.next_deadline(Mode::DEFAULT), None, "served");
+}
+
+#[test]
+fn a_deadline_far_away_is_as_good_as_none() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let source = added(&log, Probe::new("p", &log));
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    source
+        .handle()
+        .set_deadline(Instant::now().checked_add(century));
+    let limit = Duration::from_millis(2);
+    let outcome = RunLoop::current().run_in_mode(Mode::DEFAULT, limit, ReturnAfter::Limit);
+    assert_eq!(outcome.unwrap(), Outcome::TimedOut, "it slept");
+    assert_eq!(log.take(), [""; 0], "and was not performed");
+}
+
+#[test]
+fn a_zero_delay_deadline_that_sets_itself_again_starves_nobody() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let probe = Probe::new("hungry", &Log::new()).due(past());
+    let hungry = probe.performing(|cx, _| cx.set_deadline(Some(past())));
+    added(&log, hungry);
+    let (ours, _theirs) = crate::support::ready_pair();
+    let reader = Probe::new("reader", &log).watching(ours);
+    added(&log, reader.performing(|cx, _| cx.run_loop().stop()));
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "by the reader");
+    assert_eq!(log.take(), ["reader ready 0"], "it had its turn");
+}
+
+#[test]
+fn a_long_callback_does_not_make_the_limit_of_a_run_early() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    added(&log, Probe::new("p", &log).due(far()));
+    for millis in [1, 3, 7] {
+        let limit = Duration::from_millis(millis);
+        let begun = Instant::now();
+        let outcome = RunLoop::current().run_in_mode(Mode::DEFAULT, limit, ReturnAfter::Limit);
+        assert_eq!(outcome.unwrap(), Outcome::TimedOut, "nothing came");
+        assert!(begun.elapsed() >= limit, "not early");
+    }
+    let outcome = RunLoop::current().run_in_mode(
+        Mode::DEFAULT,
+        Limit::At(Instant::now()),
+        ReturnAfter::Limit,
+    );
+    assert_eq!(outcome.unwrap(), Outcome::TimedOut, "over already");
+}
+
+/// The cost of moving and clearing deadlines must not grow with their number as a search would: the larger table has
+/// thirty-two times as many.
+#[test]
+fn moving_and_clearing_a_deadline_is_no_search() {
+    fn cost(log: &Log, count: u32) -> Duration {
+        let run_loop = RunLoop::current();
+        let begin = far();
+        let handles: Vec<SourceHandle> = (0..count)
+            .map(|_| {
+                let handle = run_loop.adopt(&Probe::new("p", log).source());
+                run_loop.add(&handle, Mode::DEFAULT).unwrap();
+                handle
+            })
+            .collect();
+        for (n, handle) in (0..).zip(&handles) {
+            handle.set_deadline(Some(begin + Duration::from_nanos(n * 7_919 % 100_003)));
+        }
+        let begun = Instant::now();
+        for handle in handles.iter().rev() {
+            handle.set_deadline(Some(begin));
+        }
+        for handle in &handles {
+            handle.set_deadline(None);
+        }
+        let each = begun.elapsed() / count;
+        handles.iter().for_each(SourceHandle::invalidate);
+        log.take();
+        each
+    }
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let best = |count| (0..3).map(|_| cost(&log, count)).min().unwrap();
+    let (small, large) = (best(1_000), best(32_000));
+    assert!(
+        large < small * 12,
+        "{small:?} each of a thousand, {large:?} each of thirty-two thousand"
+    );
+}

@@ -1,0 +1,25 @@
+//! The run loop as its users see it, through its public interface only.
+
+mod support;
+
+mod batches;
+mod closures;
+mod deadlines;
+mod descriptors;
+mod forks;
+mod kinds;
+mod membership;
+mod nested;
+mod observers;
+mod panics;
+mod panics_in_hooks;
+mod parking;
+mod prepare;
+mod removal;
+mod results;
+mod signalled;
+mod spinning;
+mod stopping;
+mod threads;
+mod traces;
+mod waking;
