@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+
+// This process, and the ones on the other side.
+mod fork;
+mod pidfd;
+
+// Memory that two ends share, and messages through it.
+mod wire;
+mod ring;
+mod transfer;
+
+// Sockets: bells, introductions, names.
+mod bell;
+mod hello;
+mod names;
+
+// The two ends of a link, and what callers see.
+mod hub;
+mod link;
+mod spin;
+mod message;
+mod error;
+mod local;
+mod remote;
+
+pub use error::{CreateError, NotCreated, OpenError, RenameError, SendError, TransportError};
+pub use hello::Refusal;
+pub use local::{LocalPort, Message};
+pub use message::{Payload, Reply};
+pub use names::{
+    ClaimError, ConnectError, Directory, DirectoryError, NameError, NamedPort, PortName,
+};
+pub use pidfd::Credentials;
+pub use remote::{Options, RemotePort};

@@ -1,0 +1,228 @@
+//! One end of a link between two processes, or two threads: the rings, the bells, and whether the peer is there.
+//!
+//! Shared by the threads of its process. It moves single records and steps of messages, each under a lock that is held for
+//! one copy; what messages mean, and who waits for what, is the business of remotes and ports above.
+
+use crate::bell::Bell;
+use crate::hello::Peer;
+use crate::ring::{End, Lie, Page};
+use crate::transfer::{Arrival, Breach, Incoming, Outgoing, Sending, Step};
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One end of a link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    peer: Peer,
+    outgoing: Mutex<Outgoing>,
+    incoming: Mutex<Incoming>,
+    page: Page,
+    /// Rung by the peer.
+    ours: Bell,
+    /// Wakes the peer.
+    theirs: Bell,
+    /// The peer has hung up, or its process has ended. What it sent may still be there.
+    dead: AtomicBool,
+    /// When the peer was last seen alive, in microseconds of the monotonic clock.
+    seen_alive: AtomicU64,
+    /// When something was last sent, likewise.
+    sent: AtomicU64,
+}
+
+impl Link {
+    pub(crate) fn new(peer: Peer, end: End, [ours, theirs]: [Bell; 2], largest: u64) -> Self {
+        Self {
+            peer,
+            outgoing: Mutex::new(Outgoing::new(end.producer)),
+            incoming: Mutex::new(Incoming::new(end.consumer, largest)),
+            page: end.page,
+            ours,
+            theirs,
+            dead: AtomicBool::new(false),
+            seen_alive: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// What rings here.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.ours
+    }
+
+    /// The words that need no lock.
+    pub(crate) fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Whether the peer is known to be gone.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Writes down that the peer is gone.
+    pub(crate) fn set_dead(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Asks the system whether the peer is there.
+    pub(crate) fn look(&self) -> bool {
+        if !self.is_dead() && self.peer.is_dead() {
+            self.set_dead();
+        }
+        self.seen_alive.store(micros(), Ordering::Relaxed);
+        !self.is_dead()
+    }
+
+    /// Whether the peer is there, as seen less than a millisecond ago: what is written into the ring of a dead peer would
+    /// look as if it had been sent.
+    pub(crate) fn is_alive(&self) -> bool {
+        if self.is_dead() {
+            return false;
+        }
+        let age = micros().saturating_sub(self.seen_alive.load(Ordering::Relaxed));
+        age < ALIVE_FOR_MICROS || self.look()
+    }
+
+    /// To be called before something is sent: after a pause, the memory of a burst before it is given back.
+    pub(crate) fn tidy(&self) {
+        let now = micros();
+        let before = self.sent.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(before) >= IDLE_MICROS && before != 0 {
+            // A lie is found again by whoever sends.
+            self.outgoing().trim().ok();
+        }
+    }
+
+    /// The writing side, for one step.
+    pub(crate) fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the next step of a message and wakes the peer if that is called for.
+    ///
+    /// # Errors
+    ///
+    /// The peer lied about what it has read; the link is of no more use.
+    pub(crate) fn step<P: AsRef<[u8]>>(
+        &self,
+        mut outgoing: MutexGuard<'_, Outgoing>,
+        sending: &mut Sending<P>,
+    ) -> Result<Step, Lie> {
+        let written = self.write(&mut outgoing, sending)?;
+        drop(outgoing);
+        Ok(self.follow(written))
+    }
+
+    /// Writes the next step of a message. What it says is to be [followed](Self::follow) when the lock has been given back.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub(crate) fn write<P: AsRef<[u8]>>(
+        &self,
+        outgoing: &mut Outgoing,
+        sending: &mut Sending<P>,
+    ) -> Result<Written, Lie> {
+        self.page.set_processor();
+        let step = outgoing.step(sending)?;
+        let must_ring = outgoing.must_ring(step, || self.page.peer_is_elsewhere());
+        Ok(Written { step, must_ring })
+    }
+
+    /// Wakes the peer if that is called for by what was written.
+    pub(crate) fn follow(&self, written: Written) -> Step {
+        if written.must_ring {
+            self.ring();
+        }
+        written.step
+    }
+
+    /// Wakes the peer. One that cannot be woken is gone.
+    pub(crate) fn ring(&self) {
+        if self.theirs.ring().is_err() {
+            self.set_dead();
+        }
+    }
+
+    /// Wakes the peer if it sleeps, for something that is not a message.
+    pub(crate) fn ring_sleeper(&self) {
+        let must_ring = self.outgoing().must_ring_now();
+        if must_ring {
+            self.ring();
+        }
+    }
+
+    /// Takes one record, and wakes the peer if it sleeps for want of the room that this makes.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the rules; the link is of no more use.
+    pub(crate) fn take(&self) -> Result<Arrival, Breach> {
+        let mut incoming = self.incoming();
+        let arrival = incoming.next()?;
+        let must_ring = !matches!(arrival, Arrival::Nothing) && incoming.must_ring();
+        drop(incoming);
+        if must_ring {
+            self.ring();
+        }
+        Ok(arrival)
+    }
+
+    /// Says that nobody here looks for records from now on, so that the peer rings; the answer is whether there is one
+    /// after all.
+    pub(crate) fn announce(&self) -> bool {
+        self.incoming().announce()
+    }
+
+    /// Whether there is a record: one look, without a lock.
+    pub(crate) fn has_data(&self) -> bool {
+        self.page.has_data()
+    }
+
+    /// Hangs up, for good.
+    pub(crate) fn hang_up(&self) {
+        self.set_dead();
+        self.peer.hang_up();
+    }
+
+    fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What has come of a step.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the peer may have to be woken"]
+pub(crate) struct Written {
+    /// How far the message has come.
+    step: Step,
+    /// The peer sleeps, and counts on being woken.
+    must_ring: bool,
+}
+
+impl Written {
+    /// Whether something of the message is in the ring now.
+    pub(crate) fn has_begun(self) -> bool {
+        matches!(self.step, Step::Whole | Step::Piece { .. })
+    }
+}
+
+/// The monotonic clock in microseconds.
+fn micros() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds
+        .unwrap_or(0)
+        .saturating_mul(1_000_000)
+        .saturating_add(nanos.unwrap_or(0) / 1_000)
+}
+
+/// After how long without sending anything memory is given back.
+const IDLE_MICROS: u64 = 1_000_000;
+/// For how long a peer that was seen alive is taken for alive.
+const ALIVE_FOR_MICROS: u64 = 1_000;

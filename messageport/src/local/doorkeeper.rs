@@ -1,0 +1,271 @@
+//! Letting clients in: accepting them while there is room, and reading their hellos.
+
+use crate::bell::{BellKind, Bells};
+use crate::hello::{Accepted, Greeting, Hello, Peer, Refusal, accept, receive, send_refused};
+use crate::link::Link;
+use crate::local::connection::Connection;
+use crate::local::core::{PortCore, Rest};
+use crate::ring::End;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl PortCore {
+    /// Accepts clients that wait at the door, up to a limit.
+    pub(crate) fn open_door(&self) {
+        let listener = self
+            .lock()
+            .claim
+            .as_ref()
+            .map(|claim| Arc::clone(claim.listener()));
+        let Some(listener) = listener else { return };
+        for _ in 0..ACCEPTS_PER_PASS {
+            match accept(listener.as_fd()) {
+                Ok(Accepted::Client(peer)) => self.admit(peer),
+                Ok(Accepted::Nobody) => break,
+                Ok(Accepted::TableFull(error)) => {
+                    tracing::warn!(port = %self.name, %error, "no room to accept a client");
+                    self.close_door();
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(port = %self.name, %error, "the port cannot accept clients");
+                    self.hub.remove(listener.as_fd());
+                    break;
+                }
+            }
+        }
+    }
+
+    /// When the doorkeeper has to look again without being woken.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        let state = self.lock();
+        let strangers = state
+            .strangers
+            .iter()
+            .map(|connection| connection.patience)
+            .min();
+        let door = state.rest.map(|rest| rest.until);
+        match (strangers, door) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Tries those again for whose hello there was no room, gives up those who have not introduced themselves, and opens
+    /// the door again if it was closed for long enough.
+    pub(crate) fn look_around(&self, now: Instant) {
+        let mut state = self.lock();
+        let strangers = state.strangers.clone();
+        let over = state.rest.take_if(|rest| rest.until <= now);
+        // The length of a rest is remembered for a while, for the next one.
+        state.rest = state
+            .rest
+            .or(over.filter(|rest| rest.closed).map(|rest| Rest {
+                until: now + FORGET_AFTER,
+                closed: false,
+                ..rest
+            }));
+        let listener = state
+            .claim
+            .as_ref()
+            .map(|claim| Arc::clone(claim.listener()));
+        drop(state);
+        for connection in strangers {
+            let expired = connection.patience <= now;
+            if self.welcome(&connection) == Welcome::Later && expired {
+                tracing::debug!(port = %self.name, "a client that said nothing is sent away");
+                self.turn_away(&connection, Refusal::Malformed);
+            }
+        }
+        let was_closed = over.is_some_and(|rest| rest.closed);
+        let is_closed = self.lock().rest.is_some_and(|rest| rest.closed);
+        if let (Some(listener), true, false) = (listener, was_closed, is_closed) {
+            if let Err(error) = self.hub.add_level(listener.as_fd(), DOOR) {
+                tracing::error!(port = %self.name, %error, "the port cannot watch for clients");
+            }
+        }
+    }
+
+    /// Reads the hello of a connection that has not been introduced, if it is there.
+    pub(crate) fn welcome(&self, connection: &Arc<Connection>) -> Welcome {
+        let greeting = connection.greet(|peer| receive(peer.socket().as_fd()));
+        match greeting {
+            None => {}
+            Some(Ok(Greeting::NotYet)) => return Welcome::Later,
+            Some(Ok(Greeting::TableFull)) => {
+                tracing::warn!(port = %self.name, "no room for what a client brings");
+                self.close_door();
+                return Welcome::NoRoom;
+            }
+            Some(Ok(Greeting::Closed)) => self.dismiss(connection),
+            Some(Ok(Greeting::Hello {
+                hello,
+                memory,
+                bells,
+            })) => {
+                if let Err(refusal) = self.introduce(connection, &hello, &memory, bells) {
+                    self.turn_away(connection, refusal);
+                }
+            }
+            Some(Err(error)) => {
+                tracing::warn!(port = %self.name, %error, "a client is refused");
+                self.turn_away(connection, Refusal::Malformed);
+            }
+        }
+        Welcome::Over
+    }
+
+    fn admit(&self, peer: Peer) {
+        let uid = peer.credentials().uid;
+        if uid != rustix::process::geteuid().as_raw() {
+            tracing::warn!(port = %self.name, uid, "a client of another user is refused");
+            return refuse(&peer, Refusal::Policy);
+        }
+        let mut state = self.lock();
+        if state.claim.is_none() {
+            // The port was ended while this one was let in.
+            drop(state);
+            return peer.hang_up();
+        }
+        if state.connections.len() >= CONNECTIONS_MAX {
+            drop(state);
+            tracing::warn!(port = %self.name, "a client too many is refused");
+            return refuse(&peer, Refusal::Limit);
+        }
+        state.accepted = state.accepted.wrapping_add(1) & GENERATIONS;
+        let generation = u64::from(state.accepted) << 32;
+        let entry = state.connections.vacant_entry();
+        let index = u64::try_from(entry.key()).unwrap_or(u64::from(u32::MAX));
+        let key = generation | index;
+        let watched = self.hub.add_edge(peer.socket().as_fd(), key);
+        let connection = Arc::new(Connection::new(key, peer, Instant::now() + PATIENCE));
+        entry.insert(Arc::clone(&connection));
+        state.strangers.push(Arc::clone(&connection));
+        drop(state);
+        if let Err(error) = watched {
+            tracing::warn!(port = %self.name, %error, "a client cannot be watched");
+            return self.dismiss(&connection);
+        }
+        // If it is not there yet, its arrival is an event.
+        let _later = self.welcome(&connection);
+    }
+
+    fn introduce(
+        &self,
+        connection: &Arc<Connection>,
+        hello: &Hello,
+        memory: &OwnedFd,
+        bells: Option<[OwnedFd; 2]>,
+    ) -> Result<(), Refusal> {
+        if hello.common_version().is_none() {
+            return Err(Refusal::Version);
+        }
+        let layout = hello.layout();
+        let warn = |error: &dyn std::fmt::Display| {
+            tracing::warn!(port = %self.name, %error, "a client is refused");
+            Refusal::Malformed
+        };
+        let end = End::adopt(memory.as_fd(), layout).map_err(|error| warn(&error))?;
+        let Some(peer) = connection.take_greeter() else {
+            return Ok(());
+        };
+        let bells = Bells::received(bells, peer.socket(), &peer.credentials());
+        let bells = match bells {
+            Ok(bells) => bells,
+            Err(error) => {
+                refuse(&peer, Refusal::Malformed);
+                return Err(warn(&error));
+            }
+        };
+        end.page.set_largest(LARGEST);
+        let link = Link::new(peer, end, [bells.server, bells.client], LARGEST);
+        if link.bell().kind() == BellKind::Event {
+            let watched = self
+                .bells
+                .add_edge(link.bell().descriptor(), connection.key);
+            watched.map_err(|error| warn(&error))?;
+        }
+        connection.introduce(link);
+        let mut state = self.lock();
+        state
+            .strangers
+            .retain(|other| !Arc::ptr_eq(other, connection));
+        let ended = state.claim.is_none();
+        drop(state);
+        if ended {
+            // The port was ended meanwhile, and whoever ended it did not see the link.
+            self.dismiss(connection);
+            return Ok(());
+        }
+        // What was sent before is there without a ring, and from now on the client finds nobody asleep.
+        self.enlist(Arc::clone(connection));
+        Ok(())
+    }
+
+    fn turn_away(&self, connection: &Arc<Connection>, refusal: Refusal) {
+        connection.greet(|peer| refuse(peer, refusal));
+        self.dismiss(connection);
+    }
+
+    /// Leaves the door alone for a while, longer each time.
+    fn close_door(&self) {
+        let mut state = self.lock();
+        let length = match state.rest {
+            Some(rest) if rest.closed => return,
+            Some(rest) => (rest.length * 2).min(REST_MAX),
+            None => REST_MIN,
+        };
+        let until = Instant::now() + length;
+        state.rest = Some(Rest {
+            until,
+            length,
+            closed: true,
+        });
+        let listener = state
+            .claim
+            .as_ref()
+            .map(|claim| Arc::clone(claim.listener()));
+        drop(state);
+        if let Some(listener) = listener {
+            self.hub.remove(listener.as_fd());
+        }
+    }
+}
+
+/// How far a client has come with introducing itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a client that is not over yet has to be looked at again"]
+pub(crate) enum Welcome {
+    /// It is introduced, or sent away.
+    Over,
+    /// It has said nothing.
+    Later,
+    /// It has said hello, but there are no descriptors for what it brings.
+    NoRoom,
+}
+
+/// Tells a peer why it is not served, and hangs up.
+fn refuse(peer: &Peer, refusal: Refusal) {
+    // If it cannot be told, the hang-up says enough.
+    send_refused(peer.socket().as_fd(), refusal).ok();
+    peer.hang_up();
+}
+
+/// The key of the listening socket in the hub; no connection has it, since generations are smaller.
+pub(crate) const DOOR: u64 = u64::MAX;
+/// Generations of connections count to this.
+const GENERATIONS: u32 = u32::MAX >> 1;
+/// How many clients are accepted before the port looks at anything else.
+const ACCEPTS_PER_PASS: usize = 16;
+/// How many clients a port takes.
+const CONNECTIONS_MAX: usize = 4_096;
+/// How long a client may take to introduce itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long the door stays closed when there are no descriptors left, at first and at most.
+const REST_MIN: Duration = Duration::from_millis(100);
+const REST_MAX: Duration = Duration::from_secs(1);
+/// How long after a rest another one counts as following it.
+const FORGET_AFTER: Duration = Duration::from_secs(5);
+/// The largest message a port takes, and the largest reply a remote takes.
+pub(crate) const LARGEST: u64 = 1 << 30;

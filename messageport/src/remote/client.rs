@@ -1,0 +1,413 @@
+//! The inside of a remote: its link, and the calls that are waiting on it, on whatever threads.
+//!
+//! There is no leader among the waiting threads: whoever wakes takes in everything that has come, hands it to its owners
+//! and wakes them, and sees to it that the port rings for those who go on sleeping.
+
+use crate::bell::{BellKind, Rest, drain};
+use crate::hello::{Packet, Refusal, peek, take_off};
+use crate::hub::Hub;
+use crate::link::Link;
+use crate::local::PortCore;
+use crate::message::Payload;
+use crate::names::PortName;
+use crate::transfer::{Arrival, Inbound};
+use crate::wire::{Head, Kind, Status};
+use runloop::{ForkGuard, Mode, SourceHandle};
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+/// The inside of a remote.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Distinguishes this link from all others of the process.
+    pub(crate) id: u64,
+    pub(crate) name: PortName,
+    pub(crate) link: Link,
+    pub(crate) hub: Hub,
+    fork: ForkGuard,
+    /// `OPEN`, or how it ended.
+    ended: AtomicU8,
+    /// Somebody has been told, or has seen, that the port takes nothing more.
+    known_to_end: AtomicBool,
+    calls: Mutex<Calls>,
+    late_replies: AtomicU64,
+    /// Why the port does not serve this link.
+    refusal: OnceLock<Refusal>,
+    /// The port itself, if it is one of this process.
+    neighbour: Option<Weak<PortCore>>,
+}
+
+/// The calls that wait, and the sources by which they are woken.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// Requests without their reply. Few: one for each thread, unless handlers send in turn.
+    waiting: Vec<Waiting>,
+    /// Writers that wait for room, in order.
+    pub(crate) writers: VecDeque<Writer>,
+    /// The writer whose message is in pieces; it does not wait in the queue.
+    pub(crate) in_pieces: Option<SourceHandle>,
+    /// Every thread's source for this link, numbered.
+    sources: Vec<(u64, SourceHandle)>,
+}
+
+/// A request that waits for its reply.
+#[derive(Debug)]
+struct Waiting {
+    conversation: u64,
+    owner: SourceHandle,
+    answer: Option<Answer>,
+}
+
+/// A writer that waits for room.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) ticket: u64,
+    pub(crate) owner: SourceHandle,
+}
+
+/// How a request was answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// With these bytes.
+    Reply(Payload),
+    /// Not at all, for this reason.
+    Status(Status),
+    /// With more than is taken.
+    TooLarge,
+}
+
+/// Whether, and how, a link has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It has not.
+    Open,
+    /// This side has invalidated it.
+    Invalidated,
+    /// The port is gone.
+    Gone,
+    /// The other side broke the rules.
+    Broken,
+}
+
+impl Client {
+    pub(crate) fn new(
+        name: PortName,
+        link: Link,
+        hub: Hub,
+        neighbour: Option<Weak<PortCore>>,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name,
+            link,
+            hub,
+            fork: ForkGuard::new(),
+            ended: AtomicU8::new(OPEN),
+            known_to_end: AtomicBool::new(false),
+            calls: Mutex::default(),
+            late_replies: AtomicU64::new(0),
+            refusal: OnceLock::new(),
+            neighbour,
+        }
+    }
+
+    /// How it stands.
+    pub(crate) fn end(&self) -> End {
+        if self.fork.is_forked() {
+            return End::Invalidated;
+        }
+        match self.ended.load(Ordering::Acquire) {
+            OPEN if self.link.is_dead() => End::Gone,
+            OPEN => End::Open,
+            INVALIDATED => End::Invalidated,
+            GONE => End::Gone,
+            _ => End::Broken,
+        }
+    }
+
+    /// Whether this is a forked child, which has the memory of the link no more.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.fork.is_forked()
+    }
+
+    /// Whether the link is of use, as seen by asking the system.
+    pub(crate) fn check(&self) -> bool {
+        if self.fork.is_forked() || self.ended.load(Ordering::Acquire) != OPEN {
+            return false;
+        }
+        let alive = self.link.look();
+        if alive && !self.link.page().peer_is_closing() {
+            return true;
+        }
+        self.known_to_end.store(true, Ordering::Release);
+        self.read_refusal();
+        // What had been answered before the end is still handed over, and what a closing port is at work on still comes.
+        self.take_in(None);
+        if !alive || self.calls().are_idle() {
+            self.finish(GONE);
+        }
+        false
+    }
+
+    /// Whether it has been noticed before that the port takes nothing more.
+    pub(crate) fn is_known_to_end(&self) -> bool {
+        self.known_to_end.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn late_replies(&self) -> u64 {
+        self.late_replies.load(Ordering::Relaxed)
+    }
+
+    /// Ends the link on this side.
+    pub(crate) fn invalidate(&self) {
+        if self.fork.is_forked() {
+            return;
+        }
+        self.finish(INVALIDATED);
+    }
+
+    /// The other side broke the rules.
+    pub(crate) fn set_broken(&self, why: &dyn std::fmt::Display) {
+        tracing::warn!(port = %self.name, %why, "the port does not keep to the rules of the link");
+        self.finish(BROKEN);
+    }
+
+    /// Ends the link, once, and wakes everybody who waits on it.
+    pub(crate) fn finish(&self, how: u8) {
+        let first = self
+            .ended
+            .compare_exchange(OPEN, how, Ordering::AcqRel, Ordering::Acquire);
+        if first.is_err() {
+            return;
+        }
+        self.link.hang_up();
+        let calls = self.calls();
+        let waiting = calls.waiting.iter().map(|waiting| waiting.owner.clone());
+        let writers = calls.writers.iter().map(|writer| writer.owner.clone());
+        let all: Vec<_> = waiting
+            .chain(writers)
+            .chain(calls.in_pieces.clone())
+            .collect();
+        drop(calls);
+        all.iter().for_each(SourceHandle::signal);
+        self.part_with_sources();
+    }
+
+    /// Lets go of the threads' sources once the link has ended and no call is in progress.
+    pub(crate) fn part_with_sources(&self) {
+        let mut calls = self.calls();
+        if !calls.are_idle() {
+            return;
+        }
+        let sources = std::mem::take(&mut calls.sources);
+        drop(calls);
+        sources.iter().for_each(|(_, source)| source.invalidate());
+    }
+
+    /// Why the port does not serve this link, if it said so.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get().copied()
+    }
+
+    /// Reads what the port has said before it hung up.
+    fn read_refusal(&self) {
+        let socket = self.link.peer().socket();
+        let mut bytes = [0; Packet::SIZE];
+        for _ in 0..LAST_WORDS_MAX {
+            match peek(socket.as_fd(), &mut bytes) {
+                Ok(peeked) if peeked.length > 0 => {
+                    if let Some(Packet::Refused(why)) = Packet::decode(&bytes[..peeked.length]) {
+                        self.refusal.set(why).ok();
+                    }
+                }
+                // A reset is told once, before what was sent ahead of it.
+                Err(rustix::io::Errno::CONNRESET) => continue,
+                _ => return,
+            }
+            if take_off(socket.as_fd()).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the port is served by this thread alone, and not in the mode in which it would wait for the reply.
+    pub(crate) fn is_served_only_here(&self, mode: Mode) -> bool {
+        let Some(port) = self.neighbour.as_ref().and_then(Weak::upgrade) else {
+            return false;
+        };
+        port.is_served_only_here(mode)
+    }
+
+    pub(crate) fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down a thread's source, to be invalidated with the link.
+    pub(crate) fn add_source(&self, number: u64, source: SourceHandle) {
+        self.calls().sources.push((number, source));
+    }
+
+    /// Forgets the source of a thread that has ended.
+    pub(crate) fn forget_source(&self, number: u64) {
+        let mut calls = self.calls();
+        let place = calls.sources.iter().position(|&(other, _)| other == number);
+        let gone = place.map(|place| calls.sources.swap_remove(place));
+        drop(calls);
+        drop(gone);
+    }
+
+    /// Takes what the hub has to tell: rings, and the end of the port.
+    pub(crate) fn take_events(&self) {
+        if self.fork.is_forked() {
+            return;
+        }
+        let taken = self.hub.take();
+        for (key, gone) in taken.iter() {
+            if gone || key == PROCESS {
+                self.link.set_dead();
+            }
+        }
+        let bell = self.link.bell();
+        if bell.kind() == BellKind::Socket
+            && matches!(drain(bell.descriptor()), Ok(Rest::Closed) | Err(_))
+        {
+            self.link.set_dead();
+        }
+    }
+
+    /// Takes in everything that has come, hands it to its owners, and wakes those of other threads; `own` is the source of
+    /// this one. Says whether something was for this thread.
+    pub(crate) fn take_in(&self, own: Option<&SourceHandle>) -> bool {
+        let mut ours = false;
+        for taken in 0.. {
+            match self.link.take() {
+                // Whoever looks announces on behalf of those who sleep: their bell may have been rung in vain.
+                Ok(Arrival::Nothing) if self.are_others_waiting(own) && self.link.announce() => {}
+                Ok(Arrival::Nothing) => break,
+                Ok(Arrival::Message(inbound)) => ours |= self.hand_over(inbound, own),
+                Ok(Arrival::TooLarge(head)) => ours |= self.settle(head, Answer::TooLarge, own),
+                Ok(Arrival::Begun(_) | Arrival::Piece | Arrival::Aborted(_)) => {}
+                Err(breach) => {
+                    self.set_broken(&breach);
+                    return ours;
+                }
+            }
+            if taken == RECORDS_PER_PASS {
+                // A port that never stops answering keeps nobody from looking at a clock.
+                own.into_iter().for_each(SourceHandle::signal);
+                break;
+            }
+        }
+        self.wake_writers(own);
+        ours
+    }
+
+    /// Lets those who wait for room try again.
+    pub(crate) fn wake_writers(&self, own: Option<&SourceHandle>) {
+        let calls = self.calls();
+        let first = calls.writers.front().map(|writer| &writer.owner);
+        let others: Vec<_> = first.into_iter().chain(&calls.in_pieces).cloned().collect();
+        drop(calls);
+        others
+            .iter()
+            .filter(|&owner| Some(owner) != own)
+            .for_each(SourceHandle::signal);
+    }
+
+    /// Whether another thread sleeps until a reply comes.
+    fn are_others_waiting(&self, own: Option<&SourceHandle>) -> bool {
+        let calls = self.calls();
+        calls
+            .waiting
+            .iter()
+            .any(|waiting| waiting.answer.is_none() && Some(&waiting.owner) != own)
+    }
+
+    fn hand_over(&self, inbound: Inbound, own: Option<&SourceHandle>) -> bool {
+        let Inbound { head, payload } = inbound;
+        let answer = match Status::from_aux(head.aux) {
+            Some(Status::Ok) => Answer::Reply(Payload(payload)),
+            Some(status) => Answer::Status(status),
+            None => return false,
+        };
+        self.settle(head, answer, own)
+    }
+
+    /// Gives an answer to the request it belongs to, and says whether that is one of this thread. One that nobody waits for
+    /// any more is dropped, and counted.
+    fn settle(&self, head: Head, answer: Answer, own: Option<&SourceHandle>) -> bool {
+        debug_assert!(head.kind == Kind::Reply, "nothing else comes from a port");
+        let mut calls = self.calls();
+        let owed = calls
+            .waiting
+            .iter_mut()
+            .find(|w| w.conversation == head.conversation);
+        let Some(waiting) = owed.filter(|waiting| waiting.answer.is_none()) else {
+            drop(calls);
+            self.late_replies.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        waiting.answer = Some(answer);
+        let owner = (Some(&waiting.owner) != own).then(|| waiting.owner.clone());
+        drop(calls);
+        owner.iter().for_each(SourceHandle::signal);
+        owner.is_none()
+    }
+}
+
+impl Calls {
+    /// A request is about to be sent.
+    pub(crate) fn expect(&mut self, conversation: u64, owner: SourceHandle) {
+        self.waiting.push(Waiting {
+            conversation,
+            owner,
+            answer: None,
+        });
+    }
+
+    /// The answer to a request, if it is there.
+    pub(crate) fn take_answer(&mut self, conversation: u64) -> Option<Answer> {
+        let place = self
+            .waiting
+            .iter()
+            .position(|waiting| waiting.conversation == conversation)?;
+        let answer = self.waiting[place].answer.take()?;
+        self.waiting.swap_remove(place);
+        Some(answer)
+    }
+
+    /// Nobody waits for this any more.
+    pub(crate) fn give_up(&mut self, conversation: u64) {
+        self.waiting
+            .retain(|waiting| waiting.conversation != conversation);
+    }
+
+    /// Whether somebody waits for an answer that has not come.
+    pub(crate) fn are_waiting(&self) -> bool {
+        let unanswered = self.waiting.iter().any(|waiting| waiting.answer.is_none());
+        unanswered || !self.writers.is_empty() || self.in_pieces.is_some()
+    }
+
+    /// Whether no call is in progress.
+    pub(crate) fn are_idle(&self) -> bool {
+        self.waiting.is_empty() && self.writers.is_empty() && self.in_pieces.is_none()
+    }
+}
+
+/// The key of the port's process in the hub; the socket and the bell have others.
+pub(crate) const PROCESS: u64 = 1;
+/// How many records are taken in at once.
+const RECORDS_PER_PASS: u32 = 1_024;
+/// How many packets are read of a port that has hung up.
+const LAST_WORDS_MAX: usize = 64;
+/// The link is of use.
+const OPEN: u8 = 0;
+/// This side ended it.
+const INVALIDATED: u8 = 1;
+/// The port went away.
+pub(crate) const GONE: u8 = 2;
+/// The other side broke the rules.
+const BROKEN: u8 = 3;

@@ -1,0 +1,167 @@
+//! The receiving side: records out of the ring, judged, copied, and gathered into messages.
+//!
+//! One record is taken in each call, its bytes copied and its space given back before anybody sees the message, so that a
+//! handler may take the next one of the same link. A buffer grows with what has arrived, never with what is claimed; a
+//! message over the limit is dropped as it arrives. Everything that a correct sender never does ends the link.
+
+use std::collections::TryReserveError;
+
+use smallvec::SmallVec;
+
+use super::order::{Breach, Order, Verdict};
+use crate::ring::{Consumer, Record};
+use crate::wire::Head;
+
+/// The receiving side of one ring.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    ring: Consumer,
+    order: Order,
+    /// What has arrived of the message that is in pieces.
+    pub(super) gathered: Vec<u8>,
+    breach: Option<Breach>,
+}
+
+impl Incoming {
+    /// Takes messages of at most `limit` bytes.
+    pub(crate) fn new(ring: Consumer, limit: u64) -> Self {
+        let order = Order::new(ring.direction(), limit);
+        Self {
+            ring,
+            order,
+            gathered: Vec::new(),
+            breach: None,
+        }
+    }
+
+    /// Takes one record, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A [`Breach`] of the rules by the sender, now or earlier; nothing more is taken from it.
+    pub(crate) fn next(&mut self) -> Result<Arrival, Breach> {
+        self.breach.map_or(Ok(()), Err)?;
+        let arrival = self.take();
+        if let Err(breach) = &arrival {
+            self.breach = Some(*breach);
+            self.gathered = Vec::new();
+        }
+        arrival
+    }
+
+    /// Whether there is something to take; see [`Consumer::has_data`].
+    #[cfg(test)]
+    pub(crate) fn has_data(&self) -> bool {
+        self.ring.has_data()
+    }
+
+    /// Says that this side is about to sleep, and looks again; see [`Consumer::announce`].
+    pub(crate) fn announce(&mut self) -> bool {
+        self.ring.announce()
+    }
+
+    /// Whether the sender sleeps until there is as much room as there is now; see [`Consumer::must_ring`].
+    pub(crate) fn must_ring(&self) -> bool {
+        self.ring.must_ring()
+    }
+
+    #[inline]
+    fn take(&mut self) -> Result<Arrival, Breach> {
+        let Self {
+            ring,
+            order,
+            gathered,
+            ..
+        } = self;
+        let Some(record) = ring.record()? else {
+            return Ok(Arrival::Nothing);
+        };
+        let head = record.header().head;
+        let total = record.header().total;
+        let arrival = match order.judge(record.header())? {
+            Verdict::Whole => {
+                whole(&record).map(|payload| Arrival::Message(Inbound { head, payload }))
+            }
+            Verdict::Begins => gather(&record, gathered, total).map(|()| Arrival::Begun(head)),
+            Verdict::Continues => gather(&record, gathered, total).map(|()| Arrival::Piece),
+            Verdict::Ends(head) => gather(&record, gathered, total).map(|()| {
+                let payload = Payload::from_vec(std::mem::take(gathered));
+                Arrival::Message(Inbound { head, payload })
+            }),
+            Verdict::Aborted(head) => {
+                *gathered = Vec::new();
+                Ok(Arrival::Aborted(head))
+            }
+            Verdict::TooLarge => Ok(Arrival::TooLarge(head)),
+            Verdict::Unwanted => Ok(Arrival::Piece),
+        };
+        record.release();
+        Ok(arrival.unwrap_or_else(|_| {
+            // There is no memory for it, which to its sender is the same as a limit.
+            *gathered = Vec::new();
+            Arrival::TooLarge(order.drop_rest().unwrap_or(head))
+        }))
+    }
+}
+
+/// What a look at the ring has found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// The ring is empty.
+    Nothing,
+    /// A whole message, or a cancellation.
+    Message(Inbound),
+    /// The first piece of this message; its descriptors, if it has any, are the next on the socket.
+    Begun(Head),
+    /// A further piece of some message.
+    Piece,
+    /// This message, which had begun, will not come.
+    Aborted(Head),
+    /// This message is larger than is taken. It is said once, when it begins or when memory runs out, and nothing more is
+    /// heard of the message.
+    TooLarge(Head),
+}
+
+/// A message that has arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Inbound {
+    /// What it says of itself.
+    pub(crate) head: Head,
+    /// Its bytes.
+    pub(crate) payload: Payload,
+}
+
+/// The bytes of a message; small ones without an allocation.
+pub(crate) type Payload = SmallVec<[u8; SMALL]>;
+
+/// Copies a record that is a whole message.
+#[inline]
+fn whole(record: &Record<'_>) -> Result<Payload, TryReserveError> {
+    if record.len() <= SMALL {
+        let mut small = Payload::from_buf_and_len([0; SMALL], record.len());
+        record.copy_to(&mut small);
+        return Ok(small);
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(record.len())?;
+    record.append_to(&mut bytes);
+    Ok(Payload::from_vec(bytes))
+}
+
+/// Copies a record that is a piece behind those that were gathered.
+fn gather(record: &Record<'_>, gathered: &mut Vec<u8>, total: u64) -> Result<(), TryReserveError> {
+    let arrived = gathered.len() + record.len();
+    if gathered.capacity() < arrived {
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        let wanted = arrived.saturating_mul(GROWTH).min(total);
+        gathered.try_reserve_exact(wanted - gathered.len())?;
+    }
+    record.append_to(gathered);
+    Ok(())
+}
+
+/// Messages up to this long need no allocation.
+const SMALL: usize = 64;
+
+/// How many times as much memory as has arrived is taken for a message that is longer still.
+const GROWTH: usize = 2;
