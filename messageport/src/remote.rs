@@ -1,6 +1,7 @@
 //! Remotes: what sends to a port by its name.
 
 mod call;
+mod calls;
 mod client;
 mod connect;
 mod waiter;

@@ -279,6 +279,15 @@ impl Tables {
         members.any(|member| member.mode == mode && member.how.contains(how))
     }
 
+    /// Puts what is on the shelf back before what was signalled since, if things have changed.
+    pub(crate) fn clear_shelf(&mut self) {
+        if std::mem::take(&mut self.shelf_changed) {
+            for key in std::mem::take(&mut self.shelf).into_iter().rev() {
+                self.signalled.push_front(key);
+            }
+        }
+    }
+
     /// Puts a signalled source on the list that the sources phase goes through.
     pub(crate) fn list(&mut self, key: Key) {
         let Some(entry) = self.sources.get_mut(key) else {

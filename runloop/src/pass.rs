@@ -242,11 +242,7 @@ impl Tables {
     /// The signalled sources that can be performed in this mode, lowest order first, equal ones by their signals. They
     /// stay on the list until each is claimed; those that cannot be performed move to the shelf.
     fn signalled_in(&mut self, mode: Mode) -> SmallVec<[(i32, Key); 4]> {
-        if std::mem::take(&mut self.shelf_changed) {
-            for key in std::mem::take(&mut self.shelf).into_iter().rev() {
-                self.signalled.push_front(key);
-            }
-        }
+        self.clear_shelf();
         let mut found = SmallVec::new();
         if self.signalled.is_empty() {
             return found;
@@ -279,6 +275,8 @@ impl Tables {
 
     /// Takes a source off the list, if it is still there and can still be performed; says whether a bell of it has rung.
     fn claim_signalled(&mut self, key: Key, mode: Mode) -> Option<bool> {
+        // An earlier perform may have run another mode, in which this one was shelved.
+        self.clear_shelf();
         let entry = self.sources.get_mut(key)?;
         if !entry.is_in(mode) || entry.is_engaged() {
             self.shelf_changed = true;

@@ -83,7 +83,7 @@ impl Readiness {
 
 /// The name that a source gives to one of its descriptors.
 ///
-/// Chosen by the source, which finds it again in [`Ready::fds`]; unique within that source only.
+/// Chosen by the source, which finds it again in the `fds` of [`Ready`]; unique within that source only.
 ///
 /// ```
 /// use runloop::Token;

@@ -122,7 +122,7 @@ impl<S> fmt::Debug for SourceRef<S> {
 /// Whatever can be added to a loop as a source.
 ///
 /// Kinds of source are usually a newtype over a [`SourceHandle`] of a source that their constructor had
-/// [adopted](RunLoop::adopt); such a kind implements this with one line.
+/// [adopted](crate::RunLoop::adopt); such a kind implements this with one line.
 ///
 /// ```
 /// use runloop::{AsSource, RunLoop, SourceHandle};

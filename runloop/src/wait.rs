@@ -281,7 +281,9 @@ impl Tables {
     }
 
     /// Whether a closure or a signalled source waits for this mode.
-    fn has_work(&self, mode: Mode) -> bool {
+    fn has_work(&mut self, mode: Mode) -> bool {
+        // An observer of the wait may have run another mode, in which a signal for this one was shelved.
+        self.clear_shelf();
         self.has_closures(mode)
             || self.signalled.iter().any(|&key| {
                 let entry = self.sources.get(key);

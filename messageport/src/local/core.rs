@@ -147,26 +147,6 @@ impl PortCore {
         }
     }
 
-    /// Puts a connection at the end of the ready list, once.
-    pub(crate) fn enlist(&self, connection: Arc<Connection>) {
-        let mut state = self.lock();
-        if state.claim.is_some() && !connection.listed.swap(true, Ordering::AcqRel) {
-            state.ready.push_back(connection);
-        }
-    }
-
-    /// The connection whose turn it is.
-    pub(crate) fn next_ready(&self) -> Option<Arc<Connection>> {
-        let mut state = self.lock();
-        let connection = state.ready.pop_front()?;
-        connection.listed.store(false, Ordering::Release);
-        Some(connection)
-    }
-
-    pub(crate) fn has_ready(&self) -> bool {
-        !self.lock().ready.is_empty()
-    }
-
     pub(crate) fn connection(&self, key: u64) -> Option<Arc<Connection>> {
         let state = self.lock();
         let index = usize::try_from(key & u64::from(u32::MAX)).ok()?;
@@ -175,49 +155,6 @@ impl PortCore {
             .get(index)
             .filter(|connection| connection.key == key)
             .map(Arc::clone)
-    }
-
-    /// Finds out who rang. With one client there is nothing to ask.
-    pub(crate) fn answer_bells(&self) {
-        self.rung.store(false, Ordering::Release);
-        if let Some(only) = self.only_client() {
-            return self.was_rung(only);
-        }
-        for _ in 0..TAKES_MAX {
-            let taken = self.bells.take();
-            for (key, _) in taken.iter() {
-                if let Some(connection) = self.connection(key) {
-                    self.was_rung(connection);
-                }
-            }
-            if !taken.is_full() {
-                return;
-            }
-        }
-        self.rung.store(true, Ordering::Release);
-    }
-
-    /// A connection has rung, or has news of another kind: it is listened to, unless it has rung for nothing too often.
-    pub(crate) fn was_rung(&self, connection: Arc<Connection>) {
-        if connection.was_rung() {
-            tracing::warn!(port = %self.name, "a client that rings for nothing is sent away");
-            return self.dismiss(&connection);
-        }
-        self.enlist(connection);
-    }
-
-    /// Whether somebody may have rung who is not known yet.
-    pub(crate) fn may_have_been_rung(&self) -> bool {
-        self.rung.load(Ordering::Acquire)
-    }
-
-    fn only_client(&self) -> Option<Arc<Connection>> {
-        let state = self.lock();
-        let mut clients = state.connections.iter().map(|(_, connection)| connection);
-        let only = clients
-            .next()
-            .filter(|connection| connection.link().is_some())?;
-        clients.next().is_none().then(|| Arc::clone(only))
     }
 
     /// Ends a connection and forgets it.
@@ -261,67 +198,6 @@ impl PortCore {
         };
         drop(state);
         drop(gone);
-    }
-
-    /// A connection has nothing more to say. The few that were served last stay awake: whoever serves the port looks at
-    /// them before it sleeps. The others are told to ring at once.
-    pub(crate) fn drained(&self, connection: Arc<Connection>) -> Drained {
-        let mut state = self.lock();
-        if state
-            .awake
-            .iter()
-            .any(|other| Arc::ptr_eq(other, &connection))
-        {
-            return Drained::Awake;
-        }
-        if state.awake.len() < AWAKE_MAX {
-            state.awake.push(connection);
-            return Drained::Awake;
-        }
-        drop(state);
-        if connection.link().is_some_and(crate::link::Link::announce) {
-            self.enlist(connection);
-            return Drained::Ready;
-        }
-        Drained::Asleep
-    }
-
-    /// Whether one of those that are awake has something to say.
-    pub(crate) fn is_spoken_to(&self) -> bool {
-        let state = self.lock();
-        let spoken = |connection: &Arc<Connection>| {
-            connection
-                .link()
-                .is_some_and(|link| link.has_data() || link.is_dead())
-        };
-        !state.ready.is_empty() || state.awake.iter().any(spoken)
-    }
-
-    /// Puts those that are awake and have something to say on the ready list.
-    pub(crate) fn enlist_awake(&self) {
-        let awake = self.lock().awake.clone();
-        for connection in awake {
-            if connection
-                .link()
-                .is_some_and(|link| link.has_data() || link.is_dead())
-            {
-                self.enlist(connection);
-            }
-        }
-    }
-
-    /// Tells all that are awake to ring; says whether one has something to say after all.
-    pub(crate) fn announce(&self) -> bool {
-        let awake = std::mem::take(&mut self.lock().awake);
-        for connection in awake {
-            if connection
-                .link()
-                .is_some_and(|link| link.announce() || link.is_dead())
-            {
-                self.enlist(connection);
-            }
-        }
-        self.has_ready()
     }
 
     /// Ends the port: the name is free first, then the callback is called, then the source leaves its loops, then the
@@ -415,17 +291,6 @@ pub(crate) struct Rest {
     pub(crate) length: Duration,
     /// The door is closed.
     pub(crate) closed: bool,
-}
-
-/// What became of a connection that had nothing more to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Drained {
-    /// It is looked at before the next sleep.
-    Awake,
-    /// It rings.
-    Asleep,
-    /// It had something to say after all.
-    Ready,
 }
 
 /// How often a hub is asked in one perform.

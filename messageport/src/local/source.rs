@@ -1,8 +1,9 @@
 //! The run-loop source of a port: what wakes it, whose turn it is, and calling the handler.
 
 use crate::bell::{BellKind, Rest, drain};
+use crate::local::attention::Drained;
 use crate::local::connection::Connection;
-use crate::local::core::{Drained, PortCore, TAKES_MAX};
+use crate::local::core::{PortCore, TAKES_MAX};
 use crate::local::doorkeeper::{DOOR, Welcome};
 use crate::local::message::Message;
 use crate::local::{LocalPort, PortInner};

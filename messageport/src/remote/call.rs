@@ -4,7 +4,8 @@ use crate::error::{SendError, TransportError};
 use crate::local::LARGEST;
 use crate::message::Payload;
 use crate::remote::Options;
-use crate::remote::client::{Answer, Client, End};
+use crate::remote::calls::Answer;
+use crate::remote::client::{Client, End};
 use crate::remote::waiter::{PRIVATE, Waiter};
 use crate::remote::writing::{Sent, Writing};
 use crate::ring::Lie;
@@ -146,7 +147,9 @@ impl<'a> Call<'a> {
             self.client.check();
             return Err(self.end());
         }
-        writing.join_queue(&self.waiter()?.source);
+        if writing.join_queue(&self.waiter()?.source) {
+            return Ok(());
+        }
         if step == Step::NoRoom && writing.announce().map_err(|lie| self.broken(&lie))? {
             return Ok(());
         }

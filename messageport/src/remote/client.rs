@@ -10,10 +10,10 @@ use crate::link::Link;
 use crate::local::PortCore;
 use crate::message::Payload;
 use crate::names::PortName;
+use crate::remote::calls::{Answer, Calls};
 use crate::transfer::{Arrival, Inbound};
 use crate::wire::{Head, Kind, Status};
 use runloop::{ForkGuard, Mode, SourceHandle};
-use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -33,49 +33,12 @@ pub(crate) struct Client {
     known_to_end: AtomicBool,
     calls: Mutex<Calls>,
     late_replies: AtomicU64,
+    /// Those who wait have been woken because the port is closing.
+    closing_told: AtomicBool,
     /// Why the port does not serve this link.
     refusal: OnceLock<Refusal>,
     /// The port itself, if it is one of this process.
     neighbour: Option<Weak<PortCore>>,
-}
-
-/// The calls that wait, and the sources by which they are woken.
-#[derive(Debug, Default)]
-pub(crate) struct Calls {
-    /// Requests without their reply. Few: one for each thread, unless handlers send in turn.
-    waiting: Vec<Waiting>,
-    /// Writers that wait for room, in order.
-    pub(crate) writers: VecDeque<Writer>,
-    /// The writer whose message is in pieces; it does not wait in the queue.
-    pub(crate) in_pieces: Option<SourceHandle>,
-    /// Every thread's source for this link, numbered.
-    sources: Vec<(u64, SourceHandle)>,
-}
-
-/// A request that waits for its reply.
-#[derive(Debug)]
-struct Waiting {
-    conversation: u64,
-    owner: SourceHandle,
-    answer: Option<Answer>,
-}
-
-/// A writer that waits for room.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    pub(crate) ticket: u64,
-    pub(crate) owner: SourceHandle,
-}
-
-/// How a request was answered.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// With these bytes.
-    Reply(Payload),
-    /// Not at all, for this reason.
-    Status(Status),
-    /// With more than is taken.
-    TooLarge,
 }
 
 /// Whether, and how, a link has ended.
@@ -109,6 +72,7 @@ impl Client {
             known_to_end: AtomicBool::new(false),
             calls: Mutex::default(),
             late_replies: AtomicU64::new(0),
+            closing_told: AtomicBool::new(false),
             refusal: OnceLock::new(),
             neighbour,
         }
@@ -185,12 +149,7 @@ impl Client {
         }
         self.link.hang_up();
         let calls = self.calls();
-        let waiting = calls.waiting.iter().map(|waiting| waiting.owner.clone());
-        let writers = calls.writers.iter().map(|writer| writer.owner.clone());
-        let all: Vec<_> = waiting
-            .chain(writers)
-            .chain(calls.in_pieces.clone())
-            .collect();
+        let all = calls.owners();
         drop(calls);
         all.iter().for_each(SourceHandle::signal);
         self.part_with_sources();
@@ -302,14 +261,28 @@ impl Client {
             }
         }
         self.wake_writers(own);
+        self.tell_closing(own);
         ours
+    }
+
+    /// Wakes everybody once the port is closing: of several threads that share a bell on the socket only one hears it.
+    fn tell_closing(&self, own: Option<&SourceHandle>) {
+        if !self.link.page().peer_is_closing() || self.closing_told.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let others = self.calls().owners();
+        others
+            .iter()
+            .filter(|&owner| Some(owner) != own)
+            .for_each(SourceHandle::signal);
     }
 
     /// Lets those who wait for room try again.
     pub(crate) fn wake_writers(&self, own: Option<&SourceHandle>) {
         let calls = self.calls();
         let first = calls.writers.front().map(|writer| &writer.owner);
-        let others: Vec<_> = first.into_iter().chain(&calls.in_pieces).cloned().collect();
+        let in_pieces = calls.in_pieces.iter().map(|(_, owner)| owner);
+        let others: Vec<_> = first.into_iter().chain(in_pieces).cloned().collect();
         drop(calls);
         others
             .iter()
@@ -355,45 +328,6 @@ impl Client {
         drop(calls);
         owner.iter().for_each(SourceHandle::signal);
         owner.is_none()
-    }
-}
-
-impl Calls {
-    /// A request is about to be sent.
-    pub(crate) fn expect(&mut self, conversation: u64, owner: SourceHandle) {
-        self.waiting.push(Waiting {
-            conversation,
-            owner,
-            answer: None,
-        });
-    }
-
-    /// The answer to a request, if it is there.
-    pub(crate) fn take_answer(&mut self, conversation: u64) -> Option<Answer> {
-        let place = self
-            .waiting
-            .iter()
-            .position(|waiting| waiting.conversation == conversation)?;
-        let answer = self.waiting[place].answer.take()?;
-        self.waiting.swap_remove(place);
-        Some(answer)
-    }
-
-    /// Nobody waits for this any more.
-    pub(crate) fn give_up(&mut self, conversation: u64) {
-        self.waiting
-            .retain(|waiting| waiting.conversation != conversation);
-    }
-
-    /// Whether somebody waits for an answer that has not come.
-    pub(crate) fn are_waiting(&self) -> bool {
-        let unanswered = self.waiting.iter().any(|waiting| waiting.answer.is_none());
-        unanswered || !self.writers.is_empty() || self.in_pieces.is_some()
-    }
-
-    /// Whether no call is in progress.
-    pub(crate) fn are_idle(&self) -> bool {
-        self.waiting.is_empty() && self.writers.is_empty() && self.in_pieces.is_none()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One message on its way into the ring of a link: its turn among the writers, and what is undone if it gives up.
 
-use crate::remote::client::{Client, End, Writer};
+use crate::remote::calls::Writer;
+use crate::remote::client::{Client, End};
 use crate::ring::Lie;
 use crate::transfer::{Sending, Step};
 use crate::wire::Head;
@@ -78,7 +79,8 @@ impl<'a> Writing<'a> {
 
     /// The first piece is in: whole records of others may go between this one and the next. `owner` is woken for room.
     pub(super) fn go_on_in_pieces(&mut self, owner: &SourceHandle) {
-        self.client.calls().in_pieces = Some(owner.clone());
+        let conversation = self.sending.head().conversation;
+        self.client.calls().in_pieces = Some((conversation, owner.clone()));
         self.in_pieces = true;
         self.leave_queue();
         self.client.wake_writers(Some(owner));
@@ -93,8 +95,9 @@ impl<'a> Writing<'a> {
         self.client.link.outgoing().announce(&self.sending)
     }
 
-    /// Takes a place in the queue for room, unless it has one or is past that.
-    pub(super) fn join_queue(&mut self, owner: &SourceHandle) {
+    /// Takes a place in the queue for room, unless it has one or is past that; says whether it has just taken it. Then the
+    /// next step is to be tried at once: whoever was in its way may have gone before anybody stood there to be woken.
+    pub(super) fn join_queue(&mut self, owner: &SourceHandle) -> bool {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         if self.ticket.is_none() && !self.sending.is_in_pieces() {
             let ticket = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +107,9 @@ impl<'a> Writing<'a> {
                 .writers
                 .push_back(Writer { ticket, owner });
             self.ticket = Some(ticket);
+            return true;
         }
+        false
     }
 
     /// What has been sent, when it is whole. Whoever asks sees to the answer from now on.
@@ -144,7 +149,10 @@ impl Drop for Writing<'_> {
         if self.ticket.is_some() || self.in_pieces {
             self.leave_queue();
             if self.in_pieces {
-                self.client.calls().in_pieces = None;
+                // The next message in pieces may be written down already.
+                let own = self.sending.head().conversation;
+                let mut calls = self.client.calls();
+                calls.in_pieces.take_if(|(other, _)| *other == own);
             }
             // The room that this one waited for, or was wished for in place of another's wish, may be theirs.
             self.client.wake_writers(None);

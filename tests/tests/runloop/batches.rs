@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use runloop::{
     Descriptor, Interest, Mode, Outcome, Readiness, RunLoop, SourceOptions, SourceRef, Token,
@@ -284,11 +285,11 @@ fn a_deadline_that_an_earlier_callback_of_the_batch_postponed_is_not_served() {
 fn a_deadline_set_to_a_moment_that_is_over_is_served_in_the_next_pass() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
-    let rounds = Cell::new(0);
+    let (rounds, over) = (Cell::new(0), past());
     let probe = Probe::new("p", &log).due(past()).performing(move |cx, _| {
         rounds.set(rounds.get() + 1);
         if rounds.get() < 3 {
-            cx.set_deadline(Some(past()));
+            cx.set_deadline(Some(over));
         }
     });
     added(&log, probe, 0);
@@ -298,6 +299,28 @@ fn a_deadline_set_to_a_moment_that_is_over_is_served_in_the_next_pass() {
     }
     serve(Mode::DEFAULT);
     assert_eq!(log.take(), [""; 0], "no fourth");
+}
+
+#[test]
+fn so_is_one_that_is_set_after_a_nested_run_has_served_others() {
+    let _watchdog = Watchdog::with_limit(Duration::from_secs(30));
+    let log = Log::new();
+    let over = past();
+    let inner = added(&log, Probe::new("inner", &log), 0);
+    let inner = inner.handle().clone();
+    let outer = Probe::new("outer", &log)
+        .due(over)
+        .performing(move |cx, _| {
+            inner.set_deadline(Some(over));
+            // The deadline of the other waits for the next pass too, and the nested run makes one.
+            serve(Mode::DEFAULT);
+            cx.set_deadline(Some(over));
+        });
+    added(&log, outer, 0);
+    for round in 0..2 {
+        serve(Mode::DEFAULT);
+        assert_eq!(log.take(), ["outer deadline", "inner deadline"], "{round}");
+    }
 }
 
 #[test]

@@ -131,6 +131,26 @@ fn an_earlier_deadline_rearms_the_sleep_and_a_later_one_wakes_nobody() {
 }
 
 #[test]
+fn a_deadline_earlier_than_the_one_the_loop_sleeps_for_is_served_in_time() {
+    let _watchdog = Watchdog::with_limit(Duration::from_secs(30));
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let probe = Probe::new("p", &log).performing(|cx, _| cx.run_loop().stop());
+    let source = added(&log, probe.due(far()));
+    let (handle, waker) = (source.handle().clone(), run_loop.handle());
+    let helper = std::thread::spawn(move || {
+        crate::support::until(|| waker.is_waiting().unwrap());
+        handle.set_deadline(Some(Instant::now() + Duration::from_millis(2)));
+    });
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "by the earlier one");
+    helper.join().unwrap();
+    source.handle().set_deadline(Some(far()));
+    let limit = Duration::from_millis(2);
+    let outcome = run_loop.run_in_mode(Mode::DEFAULT, limit, ReturnAfter::Limit);
+    assert_eq!(outcome.unwrap(), Outcome::TimedOut, "so is a limit");
+}
+
+#[test]
 fn a_deadline_far_away_is_as_good_as_none() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
@@ -149,8 +169,9 @@ fn a_deadline_far_away_is_as_good_as_none() {
 fn a_zero_delay_deadline_that_sets_itself_again_starves_nobody() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
-    let probe = Probe::new("hungry", &Log::new()).due(past());
-    let hungry = probe.performing(|cx, _| cx.set_deadline(Some(past())));
+    let over = past();
+    let probe = Probe::new("hungry", &Log::new()).due(over);
+    let hungry = probe.performing(move |cx, _| cx.set_deadline(Some(over)));
     added(&log, hungry);
     let (ours, _theirs) = crate::support::ready_pair();
     let reader = Probe::new("reader", &log).watching(ours);

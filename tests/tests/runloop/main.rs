@@ -3,8 +3,10 @@
 mod support;
 
 mod batches;
+mod bells;
 mod closures;
 mod deadlines;
+mod defects;
 mod descriptors;
 mod forks;
 mod kinds;
@@ -15,6 +17,7 @@ mod panics;
 mod panics_in_hooks;
 mod parking;
 mod prepare;
+mod races;
 mod removal;
 mod results;
 mod signalled;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use runloop::{Activity, Limit, Mode, Observer, Outcome, ReturnAfter, RunLoop, Signalled};
 use tests::{Log, Watchdog};
 
-use crate::support::{Probe, pass, ready_pair, run, run_one, trace, until};
+use crate::support::{Probe, pass, ready_pair, run, run_one, serve, trace, until};
 
 #[test]
 fn the_current_mode_is_the_innermost_and_comes_back() {
@@ -216,6 +216,44 @@ fn a_signal_for_the_outer_mode_survives_a_nested_run_in_another() {
     assert_eq!(run_one(Mode::DEFAULT), Outcome::HandledSource, "the signal");
     let expected = ["inner signalled", "Stopped", "outer signalled"];
     assert_eq!(log.take(), expected, "kept while another mode ran");
+}
+
+#[test]
+fn the_other_signals_of_a_pass_are_served_after_a_nested_run_in_another_mode() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let inner = Mode::new("nested.between");
+    run_loop.add(&Signalled::new(|_| {}), inner).unwrap();
+    let first = Probe::new("first", &log).performing(move |_, _| serve(inner));
+    for probe in [first, Probe::new("second", &log)] {
+        let source = probe.source();
+        run_loop.add(&source, Mode::DEFAULT).unwrap();
+        source.handle().signal();
+    }
+    log.take();
+    serve(Mode::DEFAULT);
+    assert_eq!(
+        log.take(),
+        ["first signalled", "second signalled"],
+        "one pass"
+    );
+}
+
+/// L18: the nested run sees the signal, and cannot serve it.
+#[test]
+fn a_signal_is_not_slept_over_when_an_observer_of_the_wait_runs_another_mode() {
+    let _watchdog = Watchdog::with_limit(Duration::from_secs(20));
+    let run_loop = RunLoop::current();
+    let inner = Mode::new("nested.before-the-wait");
+    run_loop.add(&Signalled::new(|_| {}), inner).unwrap();
+    let source = Signalled::new(RunLoop::stop);
+    run_loop.add(&source, Mode::DEFAULT).unwrap();
+    crate::support::at_wait(0, Mode::DEFAULT, move |_| {
+        source.signal();
+        serve(inner);
+    });
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "by the source");
 }
 
 #[test]

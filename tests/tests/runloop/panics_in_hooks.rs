@@ -245,6 +245,46 @@ fn a_source_sent_by_another_thread_that_panics_in_attach_takes_no_message_with_i
 }
 
 #[test]
+fn a_panic_that_comes_out_of_a_perform_takes_no_room_with_it() {
+    let _watchdog = Watchdog::new();
+    let run_loop = RunLoop::current();
+    run_loop.set_closure_limit(2);
+    let source = SourceRef::new(Fragile(Arc::default()));
+    run_loop.handle().add(&source, Mode::DEFAULT).unwrap();
+    // The loop takes in what came before, so that the order is kept.
+    panics(|| run_loop.perform(Mode::DEFAULT, |_| {}).unwrap());
+    for _ in 0..2 {
+        run_loop.perform(Mode::DEFAULT, |_| {}).unwrap();
+    }
+    usable();
+}
+
+#[test]
+fn a_panic_in_cancel_does_not_keep_the_other_loops_from_being_told() {
+    struct Grumbler(thread::ThreadId);
+    impl Source for Grumbler {
+        fn perform<'s>(&'s self, _: &mut Cx<'s, '_>, _: Ready<'_>) {}
+        fn cancel(&self, _: &RunLoop, _: Mode) {
+            assert_ne!(thread::current().id(), self.0, "the test's panic");
+        }
+    }
+    let _watchdog = Watchdog::new();
+    let grumbler = Grumbler(thread::current().id());
+    let source = SourceRef::with(SourceOptions::new().reentrant(), grumbler);
+    RunLoop::current().add(&source, Mode::DEFAULT).unwrap();
+    let (theirs, ready) = (source.clone(), Arc::new(std::sync::Barrier::new(2)));
+    let added = Arc::clone(&ready);
+    let other = thread::spawn(move || {
+        RunLoop::current().add(&theirs, Mode::DEFAULT).unwrap();
+        added.wait();
+        run(Mode::DEFAULT)
+    });
+    ready.wait();
+    panics(|| source.invalidate());
+    assert_eq!(other.join().unwrap(), Outcome::Finished, "it was told");
+}
+
+#[test]
 fn a_source_sent_by_another_thread_that_fails_to_attach_is_told_so() {
     struct Failing(Log);
     impl Source for Failing {

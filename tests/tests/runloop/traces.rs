@@ -1,7 +1,13 @@
 //! What observers see of a run, to the letter (B22), and which moments are left out when there is nothing to wait for.
 
-use runloop::{Limit, Mode, Outcome, ReturnAfter, RunLoop, Signalled};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
+
+use runloop::{
+    Cx, Limit, Mode, Outcome, Ready, ReturnAfter, RunLoop, Signalled, Source, SourceOptions,
+    SourceRef,
+};
 use tests::{Log, Watchdog};
 
 use crate::support::{Probe, at_wait, pass, past, ready_pair, run, run_one, trace};
@@ -193,4 +199,46 @@ fn closures_run_before_signalled_sources_and_again_after_them() {
     assert_eq!(outcome.unwrap(), Outcome::HandledSource, "one pass");
     let expected = ["closure", "performed", "closure from the source"];
     assert_eq!(log.take(), expected, "the order of one pass");
+}
+
+/// B23: that the last of several sources had been served elsewhere does not undo that the first was served here.
+#[test]
+fn a_pass_that_performed_any_source_does_not_wait() {
+    struct Elsewhere;
+    impl Source for Elsewhere {
+        fn perform<'s>(&'s self, _: &mut Cx<'s, '_>, _: Ready<'_>) {}
+    }
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let options = SourceOptions::new().reentrant().order(1);
+    let shared = SourceRef::with(options, Elsewhere);
+    let theirs = shared.clone();
+    let ((added, is_added), (go, may_go), (done, is_done)) = (channel(), channel(), channel());
+    let helper = thread::spawn(move || {
+        RunLoop::current().add(&theirs, Mode::DEFAULT).unwrap();
+        added.send(()).unwrap();
+        may_go.recv().unwrap();
+        let outcome = pass(Mode::DEFAULT);
+        done.send(()).unwrap();
+        outcome
+    });
+    is_added.recv().unwrap();
+    let first = Probe::new("first", &log).performing(move |_, _| {
+        go.send(()).unwrap();
+        is_done.recv().unwrap();
+    });
+    let first = first.source();
+    let run_loop = RunLoop::current();
+    run_loop.add(&first, Mode::DEFAULT).unwrap();
+    run_loop.add(&shared, Mode::DEFAULT).unwrap();
+    log.take();
+    trace(&log, Mode::DEFAULT);
+    at_wait(0, Mode::DEFAULT, RunLoop::stop);
+    first.handle().signal();
+    shared.handle().signal();
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "at the first wait");
+    let lines = log.take();
+    assert_eq!(lines[3], "first signalled", "{lines:?}");
+    assert_eq!(lines[4], "BeforeTimers", "another pass: {lines:?}");
+    assert_eq!(helper.join().unwrap(), Outcome::TimedOut, "one pass there");
 }

@@ -1,0 +1,24 @@
+//! What message ports promise: names, delivery, how each call can end, and what a hostile or dying peer can do.
+
+mod support;
+mod raw;
+
+mod children;
+
+mod death;
+mod delivery;
+mod descriptors;
+mod ending;
+mod forked;
+mod hostile;
+mod invalidation;
+mod modes;
+mod names;
+mod reentrancy;
+mod refusing;
+mod room;
+mod slow;
+mod socket_bells;
+mod statuses;
+mod stopping;
+mod threads;

@@ -1,0 +1,247 @@
+//! A peer that speaks the protocol byte by byte, and need not keep to it: sockets, shared memory and bells by hand.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use messageport::Directory;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketFlags, SocketType,
+};
+
+use crate::support::{Place, wait_until};
+
+/// A socket of the kind that links have.
+pub(crate) fn socket() -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+}
+
+/// Where the socket of a plain name is.
+pub(crate) fn address(directory: &Directory, name: &str) -> SocketAddrUnix {
+    SocketAddrUnix::new(directory.path().join(format!("{name}.sock"))).unwrap()
+}
+
+/// A client of a port that has said nothing yet.
+pub(crate) struct Client {
+    pub(crate) socket: OwnedFd,
+    pub(crate) memory: OwnedFd,
+    /// Rung by this client.
+    pub(crate) server_bell: OwnedFd,
+    pub(crate) client_bell: OwnedFd,
+    hello: [u8; 64],
+    /// How far the replies have been read.
+    read: u64,
+}
+
+impl Client {
+    pub(crate) fn connect(place: &Place, name: &str) -> Self {
+        let socket = socket();
+        rustix::net::connect(&socket, &address(&place.directory, name)).unwrap();
+        let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+        Self {
+            socket,
+            memory: memory(MEMORY, SEALS),
+            server_bell: bell(),
+            client_bell: bell(),
+            hello: hello(),
+            read: 0,
+        }
+    }
+
+    /// What it would say.
+    pub(crate) fn hello(&self) -> [u8; 64] {
+        self.hello
+    }
+
+    /// Changes bytes of the hello.
+    pub(crate) fn lie(mut self, offset: usize, bytes: &[u8]) -> Self {
+        self.hello[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    /// Offers other memory.
+    pub(crate) fn offer(mut self, memory: OwnedFd) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Introduces itself with memory and bells.
+    pub(crate) fn introduce(&self) {
+        let descriptors = [&self.memory, &self.server_bell, &self.client_bell].map(AsFd::as_fd);
+        send(&self.socket, &self.hello, &descriptors);
+    }
+
+    /// Writes into the shared memory.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
+        assert_eq!(
+            rustix::io::pwrite(&self.memory, bytes, offset),
+            Ok(bytes.len())
+        );
+    }
+
+    /// Reads a word of the shared memory.
+    pub(crate) fn read(&self, offset: u64) -> u64 {
+        let mut bytes = [0; 8];
+        assert_eq!(rustix::io::pread(&self.memory, &mut bytes, offset), Ok(8));
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Publishes that many bytes of the ring to the server, truly or not, and rings.
+    pub(crate) fn publish(&self, written: u64) {
+        self.write(0, &written.to_le_bytes());
+        self.ring();
+    }
+
+    pub(crate) fn ring(&self) {
+        rustix::io::write(&self.server_bell, &1_u64.to_ne_bytes()).unwrap();
+    }
+
+    /// Writes a one-way message of no bytes at the beginning of the ring, and rings.
+    pub(crate) fn send_empty(&self, conversation: u64) {
+        let at = (conversation - 1) * 32;
+        self.write(4_096 + at, &record(1, WHOLE, conversation, 0, 0));
+        self.publish(at + 32);
+    }
+
+    /// Writes a request of eight bytes, the next after those that were written this way, and rings.
+    pub(crate) fn request(&self, conversation: u64, bytes: &[u8; 8]) {
+        let at = (conversation - 1) * 64;
+        self.write(4_096 + at, &record(2, WHOLE, conversation, 8, 8));
+        self.write(4_096 + at + 32, bytes);
+        self.publish(at + 64);
+    }
+
+    /// Writes a one-way message of no bytes behind that many requests, and rings.
+    pub(crate) fn send_empty_after_requests(&self, requests: u64) {
+        let at = requests * 64;
+        self.write(4_096 + at, &record(1, WHOLE, requests + 1, 0, 0));
+        self.publish(at + 32);
+    }
+
+    /// Reads the next reply, waiting for each of its pieces: whose it is, and its bytes.
+    pub(crate) fn reply(&mut self) -> (u64, Vec<u8>) {
+        let mut reply = Vec::new();
+        loop {
+            wait_until(|| self.read(512) != self.read);
+            let at = 4_096 + u64::from(RING) + self.read % u64::from(RING);
+            let mut header = [0; 32];
+            assert_eq!(rustix::io::pread(&self.memory, &mut header, at), Ok(32));
+            let len = u32::from_le_bytes(header[..4].try_into().unwrap());
+            let mut bytes = vec![0; usize::try_from(len).unwrap()];
+            if header[4] == 3 {
+                assert_eq!(
+                    rustix::io::pread(&self.memory, &mut bytes, at + 32),
+                    Ok(bytes.len())
+                );
+                reply.append(&mut bytes);
+            }
+            self.read += 32 + u64::from(len).next_multiple_of(32);
+            self.write(512 + 128, &self.read.to_le_bytes());
+            // Room is worth a ring whenever there is some more; a bell too many is no harm.
+            self.ring();
+            let total = u64::from_le_bytes(header[24..].try_into().unwrap());
+            if header[4] == 3 && u64::try_from(reply.len()) == Ok(total) {
+                return (
+                    u64::from_le_bytes(header[16..24].try_into().unwrap()),
+                    reply,
+                );
+            }
+        }
+    }
+}
+
+/// The header of a record.
+pub(crate) fn record(kind: u8, flags: u8, conversation: u64, len: u32, total: u64) -> [u8; 32] {
+    let mut header = [0; 32];
+    header[..4].copy_from_slice(&len.to_le_bytes());
+    header[4] = kind;
+    header[5] = flags;
+    header[16..24].copy_from_slice(&conversation.to_le_bytes());
+    header[24..].copy_from_slice(&total.to_le_bytes());
+    header
+}
+
+/// A hello that is right.
+fn hello() -> [u8; 64] {
+    let mut hello = [0; 64];
+    hello[..8].copy_from_slice(b"msg-port");
+    hello[8..10].copy_from_slice(&1_u16.to_le_bytes());
+    hello[10..12].copy_from_slice(&1_u16.to_le_bytes());
+    hello[12] = 1;
+    hello[16..20].copy_from_slice(&RING.to_le_bytes());
+    hello[20..24].copy_from_slice(&RING.to_le_bytes());
+    hello[24..32].copy_from_slice(&(1_u64 << 30).to_le_bytes());
+    hello
+}
+
+/// Shared memory of a size, with seals.
+pub(crate) fn memory(len: u64, seals: SealFlags) -> OwnedFd {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = rustix::fs::memfd_create("ports-test", flags).unwrap();
+    rustix::fs::ftruncate(&file, len).unwrap();
+    rustix::fs::fcntl_add_seals(&file, seals).unwrap();
+    file
+}
+
+/// Sends one packet, if the other side still takes any.
+pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        assert!(
+            control.push(SendAncillaryMessage::ScmRights(descriptors)),
+            "there is room"
+        );
+    }
+    let bytes = [std::io::IoSlice::new(bytes)];
+    match rustix::net::sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL) {
+        Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Waits until the other side has hung up; says what it said before.
+pub(crate) fn last_words(socket: &OwnedFd) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    loop {
+        let mut bytes = [0; 256];
+        match rustix::net::recv(socket, &mut bytes, RecvFlags::empty()) {
+            Ok((_, 0)) => return words,
+            Ok((_, len)) => words.push(bytes[..len].to_vec()),
+            // Something of ours was never read there; what it had said comes all the same.
+            Err(Errno::CONNRESET | Errno::INTR) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Whether the other side has hung up within a moment.
+pub(crate) fn has_hung_up(socket: &OwnedFd, patience: Duration) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::RDHUP)];
+    let patience = Timespec::try_from(patience).unwrap();
+    poll(&mut fds, Some(&patience)).unwrap() > 0
+}
+
+/// The packet by which a port refuses a client, for this reason.
+pub(crate) fn refusal(code: u8) -> Vec<u8> {
+    let mut packet = vec![0; 16];
+    packet[0] = 2;
+    packet[4] = code;
+    packet
+}
+
+/// The flags of a record that is a whole message, and of the first piece of one.
+pub(crate) const WHOLE: u8 = 1;
+pub(crate) const FIRST: u8 = 3;
+/// Bytes of each ring.
+pub(crate) const RING: u32 = 64 << 10;
+/// Bytes of the memory.
+pub(crate) const MEMORY: u64 = 4_096 + 2 * (64 << 10);
+/// The seals that are asked for.
+pub(crate) const SEALS: SealFlags = SealFlags::SHRINK
+    .union(SealFlags::GROW)
+    .union(SealFlags::SEAL);

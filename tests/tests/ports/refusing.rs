@@ -1,0 +1,138 @@
+//! Ports that refuse a client, and peers that only pretend to be ports.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use messageport::{Refusal, RemotePort, SendError, TransportError};
+use rustix::net::RecvFlags;
+use tests::Watchdog;
+
+use crate::raw::{address, refusal, send, socket};
+use crate::support::{Place, patiently};
+
+/// Something that listens where the port of a name would.
+fn pretend(place: &Place, name: &str) -> OwnedFd {
+    let listener = socket();
+    rustix::net::bind(&listener, &address(&place.directory, name)).unwrap();
+    rustix::net::listen(&listener, 8).unwrap();
+    listener
+}
+
+/// The next client of it, with its hello still unread.
+fn accept(listener: &OwnedFd) -> OwnedFd {
+    rustix::net::accept(listener).unwrap()
+}
+
+#[test]
+fn every_call_on_a_link_that_was_refused_says_so() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let listener = pretend(&place, "refusing");
+    let codes = [
+        (1, Refusal::Version),
+        (2, Refusal::Policy),
+        (3, Refusal::Limit),
+        (4, Refusal::Malformed),
+        (77, Refusal::Other(77)),
+    ];
+    for (code, expected) in codes {
+        let remote = place.connect("refusing");
+        let client = accept(&listener);
+        send(&client, &refusal(code), &[]);
+        drop(client);
+        for _ in 0..2 {
+            for refused in [
+                remote.request_with(1, b"", patiently()).map(drop),
+                remote.send(1, b""),
+            ] {
+                let Err(SendError::Transport(TransportError::Refused { why })) = refused else {
+                    panic!("{refused:?}");
+                };
+                assert_eq!(why, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_during_the_wait_ends_it_at_once_with_the_reason() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let listener = pretend(&place, "refusing");
+    let remote = place.connect("refusing");
+    let client = accept(&listener);
+    let asks = std::thread::spawn(move || {
+        let refused = remote.request_with(1, b"", patiently()).map(drop);
+        (refused, remote)
+    });
+    // It sleeps when it has said in its ring that it wants to be woken; that is not for us to see, so it is given a moment.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    send(&client, &refusal(3), &[]);
+    drop(client);
+    let (refused, remote) = asks.join().unwrap();
+    let why = Refusal::Limit;
+    let Err(SendError::Transport(TransportError::Refused { why: found })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(found, why);
+    assert!(!remote.is_valid(), "and it is over");
+}
+
+#[test]
+fn a_pretender_that_hangs_up_or_talks_nonsense_is_only_a_port_that_is_gone() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let listener = pretend(&place, "nonsense");
+    for words in [&b""[..], b"x", &[0xff; 16], &[9; 200]] {
+        let remote = place.connect("nonsense");
+        let client = accept(&listener);
+        if !words.is_empty() {
+            send(&client, words, &[]);
+        }
+        drop(client);
+        let ended = remote.request_with(1, b"", patiently());
+        assert!(matches!(ended, Err(SendError::BecameInvalid)), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_pretender_that_writes_nonsense_into_the_ring_ends_the_link_with_its_own_error() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let listener = pretend(&place, "malformed");
+    let remote: RemotePort = place.connect("malformed");
+    let client = accept(&listener);
+    let memory = receive_memory(&client);
+    let asks = std::thread::spawn(move || {
+        let ended = remote.request_with(1, b"", patiently()).map(drop);
+        (ended, remote.is_valid())
+    });
+    // Replies that were never written, in the ring to the client.
+    assert_eq!(
+        rustix::io::pwrite(&memory[0], &33_u64.to_le_bytes(), 512),
+        Ok(8)
+    );
+    rustix::io::write(&memory[2], &1_u64.to_ne_bytes()).unwrap();
+    let (ended, valid) = asks.join().unwrap();
+    let malformed = matches!(ended, Err(SendError::Transport(TransportError::Malformed)));
+    assert!(malformed, "{ended:?}");
+    assert!(!valid, "the link is over");
+}
+
+/// What a client sends with its hello: the memory, the port's bell and its own.
+fn receive_memory(client: &OwnedFd) -> Vec<OwnedFd> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; 64];
+    let mut slices = [std::io::IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(client.as_fd(), &mut slices, &mut control, flags);
+    assert_eq!(received.unwrap().bytes, 64, "the hello");
+    let mut found = Vec::new();
+    for message in control.drain() {
+        if let rustix::net::RecvAncillaryMessage::ScmRights(rights) = message {
+            found.extend(rights);
+        }
+    }
+    assert_eq!(found.len(), 3, "memory and two bells");
+    found
+}
