@@ -127,12 +127,15 @@ fn unsafe_stands_in_the_named_files_only() {
     let mut bad = Vec::new();
     let mut used = BTreeSet::new();
     for (path, text) in all_sources() {
-        let mut lines = (1..).zip(text.lines());
-        let found = lines.find(|(_, line)| words(line).any(|word| word == "unsafe"));
-        if let Some((number, line)) = found {
+        for (number, line) in (1..).zip(text.lines()) {
+            // What stands between quotes is text.
+            let plain: String = line.split('"').step_by(2).collect();
+            if !words(&plain).any(|word| word == "unsafe") {
+                continue;
+            }
             if UNSAFE_FILES.contains(&path.as_str()) {
-                used.insert(path);
-            } else if !line.contains("\"") {
+                used.insert(path.clone());
+            } else {
                 bad.push(format!("{path}:{number}: {}", line.trim()));
             }
         }

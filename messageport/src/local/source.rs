@@ -305,6 +305,10 @@ where
     }
 
     fn cancel(&self, _: &RunLoop, mode: Mode) {
+        if !self.core.is_valid() {
+            // Where it was served is where its last replies are sent from.
+            return;
+        }
         let mut state = self.core.lock();
         if let Some(place) = state.served.iter().position(|served| *served == mode) {
             state.served.swap_remove(place);

@@ -299,12 +299,10 @@ fn a_descriptor_that_reports_nothing_but_its_end_is_disabled_after_a_while() {
     });
     run_loop.add(&source, Mode::DEFAULT).unwrap();
     drop(write);
-    // Without an end this run would not see its limit on a machine that is busy enough, but it sees the stop.
-    crate::support::at_wait(1_500, Mode::DEFAULT, RunLoop::stop);
-    let limit = Duration::from_secs(1);
-    let outcome = run_loop.run_in_mode(Mode::DEFAULT, limit, ReturnAfter::Limit);
-    assert_eq!(outcome.unwrap(), Outcome::TimedOut, "it came to rest");
-    assert_eq!(calls.get(), 1_000, "after so many");
+    for _ in 0..1_100 {
+        serve(Mode::DEFAULT);
+    }
+    assert_eq!(calls.get(), 1_000, "it came to rest after so many");
     assert!(source.is_valid(), "it may be enabled again");
     source.set_interest(Interest::READABLE);
     serve(Mode::DEFAULT);

@@ -11,7 +11,7 @@ use runloop::{
 };
 use tests::{Child, Log, Watchdog, fork, fork_and_wait, leave, watched_descriptors};
 
-use crate::support::{Probe, past, ready_pair, run, run_one, serve};
+use crate::support::{Probe, far, past, ready_pair, run, run_one, serve};
 
 /// The number of the first of these that does not hold, counted from one, or zero.
 fn first_wrong(checks: &[bool]) -> i32 {
@@ -29,8 +29,7 @@ fn every_call_in_a_child_answers_an_error_and_the_parent_does_not_notice() {
         let (ours, theirs) = ready_pair();
         let reader = Probe::new("reader", &log).watching(ours).source();
         run_loop.add(&reader, Mode::DEFAULT).unwrap();
-        let later = Instant::now() + Duration::from_millis(20);
-        reader.handle().set_deadline(Some(later));
+        reader.handle().set_deadline(Some(far()));
         let signalled = Signalled::new(|_| {});
         run_loop.add(&signalled, Mode::DEFAULT).unwrap();
         let observer = Observer::new(Activity::ENTRY, 0, |_, _| {});
@@ -78,6 +77,7 @@ fn every_call_in_a_child_answers_an_error_and_the_parent_does_not_notice() {
         (&theirs).write_all(b"x").unwrap();
         assert_eq!(run_one(Mode::DEFAULT), Outcome::HandledSource, "the byte");
         assert_eq!(log.take(), ["reader ready 0"], "nothing else");
+        let later = Instant::now() + Duration::from_millis(5);
         let stopper = Probe::new("stopper", &log).performing(|cx, _| cx.run_loop().stop());
         let stopper = stopper.due(later).source();
         run_loop.add(&stopper, Mode::DEFAULT).unwrap();
