@@ -72,5 +72,6 @@ crowded! {
     inside_a_handler: reentrancy::a_handler_that_runs_the_loop_is_given_the_next_message_of_the_same_client;
     asking_oneself: modes::a_request_to_a_port_of_this_thread_is_answered_in_a_mode_that_serves_it;
     each_other: modes::two_processes_that_ask_each_other_at_the_same_time_answer_each_other;
+    left_asleep: waking::a_thread_that_has_its_reply_leaves_no_other_asleep;
     no_leak: descriptors::two_hundred_links_leave_no_descriptor_behind_here;
 }
