@@ -3,6 +3,8 @@
 //!
 //! Callers of the crate see [`Instant`] only.
 
+#[cfg(feature = "manual-clock")]
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -16,8 +18,13 @@ impl Tick {
     /// Later than any moment that can come.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// This moment.
+    /// This moment, on the clock of this thread's loop.
     pub(crate) fn now() -> Self {
+        standing().unwrap_or_else(Self::of_the_system)
+    }
+
+    /// This moment, on the system's clock.
+    pub(crate) fn of_the_system() -> Self {
         Self(sys::monotonic_nanos())
     }
 
@@ -53,6 +60,40 @@ impl Tick {
     }
 }
 
+/// Where the clock of this thread's loop stands, if it does not go by itself.
+#[cfg(feature = "manual-clock")]
+pub(crate) fn standing() -> Option<Tick> {
+    STANDING.get()
+}
+
+/// Where the clock of this thread's loop stands: it always goes by itself.
+#[cfg(not(feature = "manual-clock"))]
+pub(crate) const fn standing() -> Option<Tick> {
+    None
+}
+
+/// Moves the clock of this thread's loop to a later moment, if it stands.
+pub(crate) fn jump_to(at: Tick) {
+    #[cfg(feature = "manual-clock")]
+    if let Some(now) = standing() {
+        // The end of time is no moment: nothing could come after it.
+        stand_at(Some(now.max(at.min(Tick(Tick::NEVER.0 - 1)))));
+    }
+    #[cfg(not(feature = "manual-clock"))]
+    let _never = at;
+}
+
+/// Has the clock of this thread's loop stand at a moment, or go by itself again.
+#[cfg(feature = "manual-clock")]
+pub(crate) fn stand_at(at: Option<Tick>) {
+    STANDING.set(at);
+}
+
+#[cfg(feature = "manual-clock")]
+thread_local! {
+    static STANDING: Cell<Option<Tick>> = const { Cell::new(None) };
+}
+
 /// A duration in nanoseconds, or the largest number.
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
@@ -71,7 +112,7 @@ fn epoch() -> &'static Epoch {
     EPOCH.get_or_init(|| {
         let pair = || {
             let instant = Instant::now();
-            let tick = Tick::now();
+            let tick = Tick::of_the_system();
             (instant.elapsed(), Epoch { instant, tick })
         };
         let mut best = pair();

@@ -36,6 +36,7 @@ mod attach;
 mod membership;
 mod inbox;
 mod notify;
+mod alarm;
 mod wait;
 mod pass;
 mod run;
@@ -50,6 +51,8 @@ mod source_ref;
 mod observer;
 mod handle;
 mod run_loop;
+#[cfg(feature = "manual-clock")]
+mod manual_clock;
 mod sources;
 
 pub use activity::Activity;
@@ -58,6 +61,8 @@ pub use cx::Cx;
 pub use error::{AddError, PerformError, RunError, Unreachable};
 pub use handle::Handle;
 pub use limit::{Limit, Outcome, ReturnAfter};
+#[cfg(feature = "manual-clock")]
+pub use manual_clock::ManualClock;
 pub use mode::Mode;
 pub use observer::Observer;
 pub use options::{OnPanic, SourceOptions};

@@ -2,7 +2,7 @@
 //!
 //! Plain values; nothing here knows a loop.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How long a run may last.
 ///
@@ -25,17 +25,6 @@ pub enum Limit {
     At(Instant),
     /// Without a limit.
     Never,
-}
-
-impl From<Duration> for Limit {
-    fn from(after: Duration) -> Self {
-        if after.is_zero() {
-            return Self::Now;
-        }
-        Instant::now()
-            .checked_add(after)
-            .map_or(Self::Never, Self::At)
-    }
 }
 
 impl From<Instant> for Limit {

@@ -1,5 +1,7 @@
 //! Running a loop: one activation from its entry to its exit, alone or inside another.
 
+use std::time::Duration;
+
 use crate::activity::Activity;
 use crate::clock::Tick;
 use crate::core::RunLoop;
@@ -105,6 +107,19 @@ impl Drop for Activated<'_> {
         // A stop that something else outvoted is kept for the next run.
         if stopped {
             self.run_loop.core.stop_kept.set(true);
+        }
+    }
+}
+
+/// From this moment on, as the loop of this thread measures it.
+impl From<Duration> for Limit {
+    fn from(after: Duration) -> Self {
+        if after.is_zero() {
+            return Self::Now;
+        }
+        match Tick::now().after(after) {
+            Tick::NEVER => Self::Never,
+            at => Self::At(at.to_instant()),
         }
     }
 }

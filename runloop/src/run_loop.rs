@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::clock::Tick;
+use crate::clock::{self, Tick};
 use crate::core::{Closure, RunLoop};
 use crate::error::{AddError, PerformError, RunError};
 use crate::handle::Handle;
@@ -46,6 +46,19 @@ impl RunLoop {
     #[must_use]
     pub fn main() -> Handle {
         Handle::new(thread::main())
+    }
+
+    /// The present, as the loop of this thread measures it: [`Instant::now`], unless a test has taken its clock in hand
+    /// (feature `manual-clock`). Sources measure their deadlines from here, so that their users can test them.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// let before = Instant::now();
+    /// assert!(runloop::RunLoop::now() >= before);
+    /// ```
+    #[must_use]
+    pub fn now() -> Instant {
+        clock::standing().map_or_else(Instant::now, Tick::to_instant)
     }
 
     /// This loop for other threads.

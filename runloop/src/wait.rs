@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::activity::Activity;
 use crate::arena::Key;
 use crate::batch::{Batch, Item};
-use crate::clock::Tick;
+use crate::clock::{self, Tick};
 use crate::core::{Callee, RunLoop, Tables};
 use crate::limit::ReturnAfter;
 use crate::member::SourceFlags;
@@ -83,7 +83,7 @@ impl RunLoop {
             }
             let batch = self
                 .arm(plan)
-                .and_then(|()| self.poll(plan, Patience::Forever));
+                .and_then(|patience| self.poll(plan, patience));
             drop(asleep);
             let batch = batch?;
             self.tell_woken();
@@ -91,6 +91,9 @@ impl RunLoop {
             let awaited = self.collect() | self.core.shared.has_orders();
             if awaited || batch.is_some() || self.has_work(plan) || self.is_due(plan) {
                 return Ok(batch);
+            }
+            if self.jump(plan) {
+                return Ok(None);
             }
         }
     }
@@ -103,29 +106,6 @@ impl RunLoop {
         !plan.when_empty && self.is_empty(plan.mode)
     }
 
-    /// Whether a deadline of the mode or the limit of the run has passed.
-    fn is_due(&self, plan: &Plan) -> bool {
-        let first = self.core.with(|tables| tables.first_deadline(plan.mode));
-        let first = first.unwrap_or(Tick::NEVER).min(plan.deadline);
-        first != Tick::NEVER && first <= Tick::now()
-    }
-
-    /// Sets the alarm for the next deadline, unless it is set for that or an earlier moment already.
-    fn arm(&self, plan: &Plan) -> io::Result<()> {
-        let first = self.core.with(|tables| tables.first_deadline(plan.mode));
-        let first = first.unwrap_or(Tick::NEVER).min(plan.deadline);
-        if first >= self.core.armed.get() {
-            return Ok(());
-        }
-        let devices = self.core.with(|tables| tables.devices.clone());
-        if let Some(devices) = devices {
-            devices.alarm.keeper().set(first.0)?;
-            self.core.count(|statistics| statistics.alarms += 1);
-            self.core.armed.set(first);
-        }
-        Ok(())
-    }
-
     /// Looks again and again for as long as the hot sources ask for it; says whether there is something to do.
     fn spin(&self, plan: &Plan) -> bool {
         if self.core.hot_count.get() == 0 {
@@ -136,7 +116,7 @@ impl RunLoop {
         }
         // What the sources wished for at any look since the last sleep; they say it once.
         let mut more = self.core.spin_wish.take();
-        if more.is_zero() || !self.core.spinning.get() {
+        if more.is_zero() || !self.core.spinning.get() || clock::standing().is_some() {
             return false;
         }
         let hot = self.core.with(|tables| tables.hot_callees(plan.mode));

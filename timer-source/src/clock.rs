@@ -5,11 +5,18 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use runloop::RunLoop;
+
 use crate::grid::{Date, nanos};
 
-/// This moment.
+/// This moment, as the loop of this thread measures it.
 pub(crate) fn now() -> Date {
-    date(Instant::now())
+    date(RunLoop::now())
+}
+
+/// A moment that has passed on every thread, whatever its clock.
+pub(crate) fn past() -> Instant {
+    base()
 }
 
 /// The same moment as a date, to the nanosecond; one that is too far away becomes [`Date::NEVER`].

@@ -122,7 +122,9 @@ impl<F: Fire> Source for TimerSource<F> {
             return;
         };
         let date = self.shared.look();
-        let due = ready.deadline.is_some_and(|at| date <= clock::date(at));
+        // The deadline may only have been an order to look, for a date that has passed as well.
+        let due = |at| date <= clock::date(at) || date <= clock::now();
+        let due = ready.deadline.is_some_and(due);
         let mut firing = Firing {
             source: self,
             timer: Timer::of(handle, Arc::clone(&self.shared)),

@@ -86,7 +86,7 @@ impl Timer {
         } else {
             // Requests of several threads may reach the loop in another order than their dates were set in. So the loop
             // is not told a date, only to look at the one that is set by then.
-            Some(Instant::now())
+            Some(clock::past())
         };
         self.handle.set_deadline(deadline);
     }

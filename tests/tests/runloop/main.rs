@@ -10,6 +10,7 @@ mod defects;
 mod descriptors;
 mod forks;
 mod kinds;
+mod manual_clock;
 mod membership;
 mod nested;
 mod observers;

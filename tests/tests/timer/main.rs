@@ -5,5 +5,6 @@ mod support;
 mod firing;
 mod grid;
 mod lifetime;
+mod manual_clock;
 mod moving;
 mod threads;
