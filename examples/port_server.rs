@@ -28,7 +28,7 @@ fn serve(name: &str) -> Result<(), Box<dyn Error>> {
     let served = Rc::new(Cell::new(0_u64));
 
     let count = Rc::clone(&served);
-    let port = LocalPort::create(name, move |message: &Message| {
+    let port = LocalPort::create(name, move |message: Message| {
         if message.id() == 0 {
             RunLoop::current().stop();
             return Reply::empty();

@@ -60,7 +60,7 @@ pub enum CreateError {
 /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
 /// let port = LocalPort::create_in(&directory, "org.example.before", |_| ())?;
 /// port.rename("org.example.after")?;
-/// assert_eq!(port.name().as_str(), "org.example.after");
+/// assert_eq!(port.name().unwrap().as_str(), "org.example.after");
 /// port.invalidate();
 /// assert!(matches!(port.rename("org.example.late"), Err(RenameError::Invalid)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -74,9 +74,15 @@ pub enum RenameError {
     /// The name cannot be one.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// The directory of names cannot be used; only for a port that had no name.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The name could not be claimed, for instance because it is in use.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// The system has no room for the first name of a port.
+    #[error("the system has no room for the name")]
+    System(#[source] io::Error),
 }
 
 /// A name could not be connected to.

@@ -25,7 +25,7 @@ mod remote;
 
 pub use error::{CreateError, NotCreated, OpenError, RenameError, SendError, TransportError};
 pub use hello::Refusal;
-pub use local::{LocalPort, Message};
+pub use local::{LocalPort, Message, PortOptions};
 pub use message::{Payload, Reply};
 pub use names::{
     ClaimError, ConnectError, Directory, DirectoryError, NameError, NamedPort, PortName,

@@ -4,36 +4,55 @@ mod attention;
 mod connection;
 mod core;
 mod doorkeeper;
+mod ending;
 mod farewell;
+mod handler;
 mod message;
 mod neighbours;
+mod options;
+mod places;
 mod source;
 
-use crate::error::{CreateError, NotCreated, RenameError};
-use crate::hub::Hub;
+use crate::error::{NotCreated, RenameError};
 use crate::message::Reply;
-use crate::names::{Claim, Directory, PortName};
-use runloop::{AsSource, RunLoop, SourceHandle, SourceOptions, SourceRef};
+use crate::names::{Directory, PortName};
+use runloop::{AsSource, SourceHandle, SourceValue};
 use std::fmt;
-use std::os::fd::AsFd;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub(crate) use self::core::PortCore;
 pub use message::Message;
+pub use options::PortOptions;
 
-use doorkeeper::DOOR;
 pub(crate) use doorkeeper::LARGEST;
 pub(crate) use neighbours::find as find_neighbour;
-use source::PortSource;
 
-/// A named port of this process: what is sent to its name from anywhere on the machine comes to its handler.
+/// A port of this process: what is sent to its name from anywhere on the machine comes to its handler.
 ///
 /// The name is taken from the moment the port is created: what is sent before the port is in a run loop waits, and is
 /// delivered when it is. Add it to a loop as any source. The port lives until it is [invalidated](Self::invalidate) or
-/// its last clone is dropped; its name is free at once then, and also when the process is killed.
+/// its last clone is dropped; its name is free at once then, and also when the process is killed. Clones are the same
+/// port: they are equal, and nothing else is.
 ///
-/// The handler is `Fn`, because a handler that runs the loop can be called again meanwhile; state that changes lives in a
-/// `Cell` or `RefCell`. It stays on the thread that creates the port; the port itself may go anywhere.
+/// # The handler
+///
+/// It is `Fn`, because a handler that runs the loop can be called again meanwhile. State that changes lives in a `Cell`
+/// or `RefCell` for [`create`](Self::create), whose handler stays on its thread, and in an atomic or a `Mutex` for
+/// [`create_shared`](Self::create_shared). Borrow it for as long as it is looked at, not while the loop runs or another
+/// request is made:
+///
+/// ```
+/// # use messageport::{LocalPort, Message};
+/// # use std::cell::RefCell;
+/// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
+/// let lines = RefCell::new(Vec::new());
+/// let port = LocalPort::create_in(&directory, "org.example.lines", move |message: Message| {
+///     lines.borrow_mut().push(message.into_payload());
+///     format!("{} lines", lines.borrow().len())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// Counterpart: a `CFMessagePortRef` made by `CFMessagePortCreateLocal`, with its run-loop source.
 ///
@@ -73,22 +92,16 @@ impl LocalPort {
     /// ```
     /// # use messageport::LocalPort;
     /// match LocalPort::create("org.example.clipboard", |message| message.data().to_vec()) {
-    ///     Ok(port) => println!("serving {}", port.name()),
+    ///     Ok(port) => println!("serving {:?}", port.name()),
     ///     Err(refused) => println!("{}", refused.error),
     /// }
     /// ```
     pub fn create<H, R>(name: &str, handler: H) -> Result<Self, NotCreated<H>>
     where
-        H: Fn(&Message) -> R + 'static,
+        H: Fn(Message) -> R + 'static,
         R: Into<Reply> + 'static,
     {
-        match Directory::of_this_user() {
-            Ok(directory) => Self::create_in(&directory, name, handler),
-            Err(error) => Err(NotCreated {
-                error: error.into(),
-                handler,
-            }),
-        }
+        PortOptions::new().name(name).create(handler)
     }
 
     /// As [`create`](Self::create), in another directory.
@@ -101,7 +114,7 @@ impl LocalPort {
     /// # use messageport::LocalPort;
     /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
     /// let port = LocalPort::create_in(&directory, "org.example.counter", |_| "42")?;
-    /// assert_eq!(port.name().as_str(), "org.example.counter");
+    /// assert_eq!(port.name().unwrap().as_str(), "org.example.counter");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create_in<H, R>(
@@ -110,34 +123,99 @@ impl LocalPort {
         handler: H,
     ) -> Result<Self, NotCreated<H>>
     where
-        H: Fn(&Message) -> R + 'static,
+        H: Fn(Message) -> R + 'static,
         R: Into<Reply> + 'static,
     {
-        let core = match claim(directory, name) {
-            Ok(core) => Arc::new(core),
-            Err(error) => return Err(NotCreated { error, handler }),
-        };
-        let inner = Arc::new_cyclic(|inner| {
-            let source = PortSource::new(Arc::clone(&core), inner.clone(), handler);
-            let options = SourceOptions::new().name(name).reentrant();
-            let source = RunLoop::current().adopt(&SourceRef::with(options, source));
-            core.set_source(source.clone());
-            PortInner { core, source }
-        });
-        neighbours::add(&inner.core);
-        Ok(Self { inner })
+        PortOptions::new()
+            .in_directory(directory)
+            .name(name)
+            .create(handler)
     }
 
-    /// The name it has now, or had when it became invalid.
+    /// A port of this name in the user's directory, whose handler may be called on any thread.
+    ///
+    /// Such a port can be in the loops of several threads: each message is delivered once, on whichever thread takes it,
+    /// so that handlers may run at the same time for different messages. Nothing is served until it is in a loop.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    ///
+    /// ```
+    /// use messageport::{Directory, LocalPort, RemotePort};
+    /// use runloop::{Mode, RunLoop};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
+    /// # let (create_shared, connect) = (|name, handler| messageport::PortOptions::new().in_directory(&directory).name(name).create_shared(handler), |name| RemotePort::connect_in(&directory, name));
+    /// # /*
+    /// use LocalPort::create_shared; use RemotePort::connect;
+    /// # */
+    /// let served = AtomicU64::new(0);
+    /// let port = create_shared("org.example.count", move |_| {
+    ///     (served.fetch_add(1, Ordering::Relaxed) + 1).to_string()
+    /// })?;
+    /// let (ready, started) = std::sync::mpsc::channel();
+    /// let elsewhere = port.clone();
+    /// let worker = std::thread::spawn(move || {
+    ///     let run_loop = RunLoop::current();
+    ///     run_loop.add(&elsewhere, Mode::DEFAULT).expect("it may be in any loop");
+    ///     ready.send(run_loop.handle()).expect("somebody waits for it");
+    ///     run_loop.run().map(drop)
+    /// });
+    /// let worker_loop = started.recv()?;
+    /// assert_eq!(&connect("org.example.count")?.request(1, b"")?[..], b"1");
+    /// worker_loop.stop()?;
+    /// worker.join().expect("it does not panic")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create_shared<H, R>(name: &str, handler: H) -> Result<Self, NotCreated<H>>
+    where
+        H: Fn(Message) -> R + Send + Sync + 'static,
+        R: Into<Reply> + 'static,
+    {
+        PortOptions::new().name(name).create_shared(handler)
+    }
+
+    /// The port of this process that has this name in the user's directory.
+    ///
+    /// Counterpart: what `CFMessagePortCreateLocal` returns for a name that the process has already.
+    ///
+    /// ```
+    /// # use messageport::LocalPort;
+    /// assert!(LocalPort::find("org.example.not-ours").is_none());
+    /// ```
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::find_in(&Directory::of_this_user().ok()?, name)
+    }
+
+    /// As [`find`](Self::find), in another directory.
+    ///
+    /// ```
+    /// # use messageport::LocalPort;
+    /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
+    /// let port = LocalPort::create_in(&directory, "org.example.only", |_| ())?;
+    /// assert_eq!(LocalPort::find_in(&directory, "org.example.only"), Some(port));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn find_in(directory: &Directory, name: &str) -> Option<Self> {
+        let inner = neighbours::find_port(directory, &PortName::new(name).ok()?)?;
+        Some(Self { inner })
+    }
+
+    /// The name it has now, or had when it became invalid; none if it never had one.
     ///
     /// Counterpart: `CFMessagePortGetName`.
     #[must_use]
-    pub fn name(&self) -> PortName {
+    pub fn name(&self) -> Option<PortName> {
         self.inner.core.name()
     }
 
     /// Takes another name in place of the one it has, in one step: links, what waits on them and the source stay as they
-    /// are, and the old name is free. Taking the name it has changes nothing.
+    /// are, and the old name is free. Taking the name it has changes nothing. A port that had no name can be reached from
+    /// then on.
     ///
     /// Counterpart: `CFMessagePortSetName`, which cuts off everybody who is connected.
     ///
@@ -145,7 +223,9 @@ impl LocalPort {
     ///
     /// [`RenameError`]; the port has its old name then.
     pub fn rename(&self, name: &str) -> Result<(), RenameError> {
-        self.inner.core.rename(&PortName::new(name)?)
+        let id = self.inner.core.rename(&PortName::new(name)?)?;
+        neighbours::add(id, &self.inner);
+        Ok(())
     }
 
     /// Whether it takes messages (`CFMessagePortIsValid`).
@@ -156,8 +236,9 @@ impl LocalPort {
 
     /// Ends the port, from any thread. Doing it again changes nothing.
     ///
-    /// In this order: the name is free; the invalidation callback is called, here; the source leaves its loops; clients
-    /// are told, and their requests fail at once. A reply that is being made still goes out.
+    /// In this order: the port is invalid; its name is free; the invalidation callback is called, here; the handler is
+    /// dropped, if this is its thread; the source leaves its loops; clients are told, and their requests fail at once. A
+    /// handler that is running is dropped when it has returned, and its reply still goes out.
     ///
     /// Counterpart: `CFMessagePortInvalidate`.
     pub fn invalidate(&self) {
@@ -187,6 +268,10 @@ impl AsSource for LocalPort {
     fn as_source(&self) -> &SourceHandle {
         &self.inner.source
     }
+
+    fn value(&self) -> Option<SourceValue> {
+        self.inner.shared.as_ref()?.value()
+    }
 }
 
 impl PartialEq for LocalPort {
@@ -196,6 +281,12 @@ impl PartialEq for LocalPort {
 }
 
 impl Eq for LocalPort {}
+
+impl Hash for LocalPort {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        Arc::as_ptr(&self.inner).hash(state);
+    }
+}
 
 impl fmt::Debug for LocalPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,21 +301,18 @@ impl fmt::Debug for LocalPort {
 pub(crate) struct PortInner {
     core: Arc<PortCore>,
     source: SourceHandle,
+    /// The source itself, if it may be in the loops of any threads.
+    shared: Option<Box<dyn AsSource + Send + Sync>>,
+}
+
+impl PortInner {
+    pub(crate) fn core(&self) -> &Arc<PortCore> {
+        &self.core
+    }
 }
 
 impl Drop for PortInner {
     fn drop(&mut self) {
         self.core.invalidate();
     }
-}
-
-/// Takes a name and what a port needs.
-fn claim(directory: &Directory, name: &str) -> Result<PortCore, CreateError> {
-    let name = PortName::new(name)?;
-    let hub = Hub::new().map_err(CreateError::System)?;
-    let bells = Hub::new().map_err(CreateError::System)?;
-    let claim = Claim::new(directory, &name)?;
-    hub.add_level(claim.listener().as_fd(), DOOR)
-        .map_err(CreateError::System)?;
-    Ok(PortCore::new(name, claim, [hub, bells]))
 }

@@ -13,6 +13,7 @@ use crate::names::{Directory, PortName};
 use crate::pidfd::Credentials;
 use runloop::Mode;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,6 +211,12 @@ impl PartialEq for RemotePort {
 }
 
 impl Eq for RemotePort {}
+
+impl Hash for RemotePort {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        Arc::as_ptr(&self.client).hash(state);
+    }
+}
 
 impl fmt::Debug for RemotePort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ impl PortCore {
     /// Puts a connection at the end of the ready list, once.
     pub(crate) fn enlist(&self, connection: Arc<Connection>) {
         let mut state = self.lock();
-        if state.claim.is_some() && !connection.listed.swap(true, Ordering::AcqRel) {
+        if !state.ended && !connection.listed.swap(true, Ordering::AcqRel) {
             state.ready.push_back(connection);
         }
     }
@@ -49,7 +49,7 @@ impl PortCore {
     /// A connection has rung, or has news of another kind: it is listened to, unless it has rung for nothing too often.
     pub(crate) fn was_rung(&self, connection: Arc<Connection>) {
         if connection.was_rung() {
-            tracing::warn!(port = %self.name, "a client that rings for nothing is sent away");
+            tracing::warn!(port = %self.label, "a client that rings for nothing is sent away");
             return self.dismiss(&connection);
         }
         self.enlist(connection);
@@ -70,7 +70,8 @@ impl PortCore {
     }
 
     /// A connection has nothing more to say. The few that were served last stay awake: whoever serves the port looks at
-    /// them before it sleeps. The others are told to ring at once.
+    /// them before it sleeps. The others are told to ring at once, and so are all if several threads serve the port, of
+    /// which each may be kept from looking.
     pub(crate) fn drained(&self, connection: Arc<Connection>) -> Drained {
         let mut state = self.lock();
         if state
@@ -80,7 +81,7 @@ impl PortCore {
         {
             return Drained::Awake;
         }
-        if state.awake.len() < AWAKE_MAX {
+        if state.awake.len() < AWAKE_MAX && !self.is_spread() {
             state.awake.push(connection);
             return Drained::Awake;
         }

@@ -6,17 +6,16 @@
 use crate::error::RenameError;
 use crate::hub::Hub;
 use crate::local::connection::Connection;
-use crate::local::farewell;
-use crate::names::{Claim, PortName};
+use crate::local::doorkeeper::DOOR;
+use crate::names::{Claim, ClaimId, Directory, PortName};
 use crate::wire::Status;
 use bytes::Bytes;
-use runloop::{ForkGuard, Handle, Mode, RunLoop, SourceHandle};
+use runloop::{ForkGuard, Handle, Mode, SourceHandle};
 use slab::Slab;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
@@ -24,10 +23,12 @@ use std::time::{Duration, Instant};
 
 /// The inside of a port.
 pub(crate) struct PortCore {
-    /// The name it was created with, by which it is called in traces.
-    pub(crate) name: PortName,
+    /// What it is called in traces: the name it was created with, if it was created with one.
+    pub(crate) label: Box<str>,
+    /// Where its name is, or will be; the user's directory if nothing was said.
+    directory: Option<Directory>,
     /// The name it has now, or had last.
-    current: Mutex<PortName>,
+    current: Mutex<Option<PortName>>,
     /// The listening socket and the connections.
     pub(crate) hub: Hub,
     /// The bells of the connections: each ring signals the port's source.
@@ -35,25 +36,34 @@ pub(crate) struct PortCore {
     /// A ring may have come whose bell has not been looked up.
     pub(crate) rung: AtomicBool,
     pub(crate) fork: ForkGuard,
-    /// The thread that made the port: its handler stays there.
-    home: ThreadId,
-    /// The loop of that thread.
-    run_loop: Handle,
-    valid: AtomicBool,
+    pub(super) valid: AtomicBool,
     state: Mutex<State>,
-    /// The run-loop source, once there is one.
-    source: OnceLock<SourceHandle>,
-    invalidation: Mutex<Option<InvalidationCallback>>,
+    /// The loops of several threads serve it.
+    pub(super) spread: AtomicBool,
+    /// What its source brings with it.
+    pub(super) equipment: OnceLock<Equipment>,
+    pub(super) invalidation: Mutex<Option<InvalidationCallback>>,
 }
 
 /// What is called when a port becomes invalid.
 pub(crate) type InvalidationCallback = Box<dyn FnOnce() + Send>;
 
+/// What the source of a port brings with it.
+pub(crate) struct Equipment {
+    pub(crate) source: SourceHandle,
+    /// The thread to which the handler is bound, if it is to one.
+    pub(crate) home: Option<ThreadId>,
+    /// Lets go of the handler, where this thread may do so.
+    pub(crate) release: Box<dyn Fn() + Send + Sync>,
+}
+
 /// What changes about a port.
 #[derive(Default)]
 pub(crate) struct State {
-    /// The name and the listening socket, until the port is invalid.
+    /// The name and the listening socket, if it has a name and is valid.
     pub(crate) claim: Option<Claim>,
+    /// The port is invalid: nobody new is let in.
+    pub(crate) ended: bool,
     pub(crate) connections: Slab<Arc<Connection>>,
     /// Numbers the connections, so that what was meant for an earlier one does not reach a later one in its place.
     pub(crate) accepted: u32,
@@ -65,28 +75,31 @@ pub(crate) struct State {
     pub(crate) strangers: Vec<Arc<Connection>>,
     /// What is done for want of descriptors.
     pub(crate) rest: Option<Rest>,
-    /// The modes in which the port is served; once it is invalid, those in which it was.
-    pub(crate) served: Vec<Mode>,
+    /// Where the port is served; once it is invalid, where it was.
+    pub(crate) served: Vec<Served>,
+}
+
+/// A loop and a mode in which a port is served.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) run_loop: Handle,
+    pub(crate) mode: Mode,
 }
 
 impl PortCore {
-    pub(crate) fn new(name: PortName, claim: Claim, [hub, bells]: [Hub; 2]) -> Self {
-        let state = State {
-            claim: Some(claim),
-            ..State::default()
-        };
+    pub(crate) fn new(directory: Option<Directory>, [hub, bells]: [Hub; 2], label: &str) -> Self {
         Self {
-            current: Mutex::new(name.clone()),
-            name,
+            label: label.into(),
+            directory,
+            current: Mutex::default(),
             hub,
             bells,
             rung: AtomicBool::new(false),
             fork: ForkGuard::new(),
-            home: std::thread::current().id(),
-            run_loop: RunLoop::current().handle(),
             valid: AtomicBool::new(true),
-            state: Mutex::new(state),
-            source: OnceLock::new(),
+            state: Mutex::default(),
+            spread: AtomicBool::new(false),
+            equipment: OnceLock::new(),
             invalidation: Mutex::new(None),
         }
     }
@@ -95,8 +108,13 @@ impl PortCore {
         self.valid.load(Ordering::SeqCst) && !self.fork.is_forked()
     }
 
-    pub(crate) fn set_source(&self, source: SourceHandle) {
-        drop(self.source.set(source));
+    pub(crate) fn equip(&self, equipment: Equipment) {
+        let equipped = self.equipment.set(equipment).is_ok();
+        debug_assert!(equipped, "a port has one source");
+    }
+
+    pub(crate) fn source(&self) -> Option<&SourceHandle> {
+        Some(&self.equipment.get()?.source)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -104,47 +122,36 @@ impl PortCore {
     }
 
     /// The name it has now, or had last.
-    pub(crate) fn name(&self) -> PortName {
+    pub(crate) fn name(&self) -> Option<PortName> {
         self.current
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Takes another name in place of the one it has.
-    pub(crate) fn rename(&self, name: &PortName) -> Result<(), RenameError> {
+    /// Takes another name in place of the one it has, or its first. Says under which number this process has it.
+    pub(crate) fn rename(&self, name: &PortName) -> Result<ClaimId, RenameError> {
         let mut state = self.lock();
-        state
-            .claim
-            .as_mut()
-            .ok_or(RenameError::Invalid)?
-            .rename(name)?;
-        drop(state);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = name.clone();
-        Ok(())
-    }
-
-    /// Sets what is called when the port becomes invalid; comes back if it is already.
-    pub(crate) fn set_invalidation_callback(
-        &self,
-        callback: InvalidationCallback,
-    ) -> Option<InvalidationCallback> {
-        if !self.is_valid() {
-            return Some(callback);
+        if state.ended {
+            return Err(RenameError::Invalid);
         }
-        let mut slot = self
-            .invalidation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let former = slot.replace(callback);
-        drop(slot);
-        drop(former);
-        // The port may have become invalid since the look above, and missed this.
-        if self.is_valid() {
-            None
+        let id = if let Some(claim) = &mut state.claim {
+            claim.rename(name)?;
+            claim.id()
         } else {
-            self.take_invalidation()
-        }
+            let directory = match &self.directory {
+                Some(directory) => directory.clone(),
+                None => Directory::of_this_user()?,
+            };
+            let claim = Claim::new(&directory, name)?;
+            let watched = self.hub.add_level(claim.listener().as_fd(), DOOR);
+            watched.map_err(RenameError::System)?;
+            state.claim.insert(claim).id()
+        };
+        drop(state);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some(name.clone());
+        Ok(id)
     }
 
     pub(crate) fn connection(&self, key: u64) -> Option<Arc<Connection>> {
@@ -163,16 +170,6 @@ impl PortCore {
         self.forget(connection);
     }
 
-    /// Lets go of a client of a port that has ended: with replies on their way to it, when it has them.
-    pub(crate) fn take_leave(&self, connection: &Arc<Connection>) {
-        if !connection.owes() {
-            return self.dismiss(connection);
-        }
-        self.forget(connection);
-        let modes = self.lock().served.clone();
-        farewell::begin(connection, &self.run_loop, &modes);
-    }
-
     /// Leaves a connection alone until it rings, or is gone.
     pub(crate) fn set_aside(&self, connection: &Arc<Connection>) {
         self.lock()
@@ -181,7 +178,7 @@ impl PortCore {
     }
 
     /// Forgets a connection.
-    fn forget(&self, connection: &Arc<Connection>) {
+    pub(super) fn forget(&self, connection: &Arc<Connection>) {
         if let Some(link) = connection.link() {
             // The bell is the client's as well, and would be heard for as long as it is open there.
             self.bells.remove(link.bell().descriptor());
@@ -200,83 +197,18 @@ impl PortCore {
         drop(gone);
     }
 
-    /// Ends the port: the name is free first, then the callback is called, then the source leaves its loops, then the
-    /// clients are told. Says whether it was valid.
-    pub(crate) fn invalidate(&self) -> bool {
-        if self.fork.is_forked() || !self.valid.swap(false, Ordering::SeqCst) {
-            return false;
-        }
-        let claim = self.lock().claim.take();
-        if let Some(claim) = claim {
-            self.hub.remove(claim.listener().as_fd());
-            drop(claim);
-        }
-        let callback = self.take_invalidation();
-        let called = callback.map(|callback| catch_unwind(AssertUnwindSafe(callback)));
-        let served = self.lock().served.clone();
-        if let Some(source) = self.source.get() {
-            source.invalidate();
-        }
-        self.close(served);
-        if let Some(Err(panic)) = called {
-            resume_unwind(panic);
-        }
-        true
-    }
-
-    /// Tells the clients that the port is closing, and hangs up on those for whom nothing is being done.
-    fn close(&self, served: Vec<Mode>) {
-        let mut state = self.lock();
-        state.served = served;
-        let lists = (
-            std::mem::take(&mut state.ready),
-            std::mem::take(&mut state.awake),
-        );
-        let connections: Vec<_> = state
-            .connections
-            .iter()
-            .map(|(_, c)| Arc::clone(c))
-            .collect();
-        drop(state);
-        drop(lists);
-        for connection in connections {
-            if let Some(link) = connection.link() {
-                link.page().set_closing();
-                link.ring_sleeper();
-            }
-            // A reply that is being made still goes out; whoever makes it takes leave afterwards.
-            if !connection.is_running() {
-                self.take_leave(&connection);
-            }
-        }
-    }
-
-    /// Whether only this thread can serve the port, and not in this mode.
-    pub(crate) fn is_served_only_here(&self, mode: Mode) -> bool {
-        self.is_valid()
-            && self.home == std::thread::current().id()
-            && !self.lock().served.contains(&mode)
-    }
-
     /// Answers a request that came to nothing.
     pub(crate) fn refuse(connection: &Connection, request: crate::wire::Head, status: Status) {
         if request.kind == crate::wire::Kind::Request {
             connection.answer(request, status, Bytes::new());
         }
     }
-
-    fn take_invalidation(&self) -> Option<InvalidationCallback> {
-        self.invalidation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
 }
 
 impl fmt::Debug for PortCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PortCore")
-            .field("name", &self.name)
+            .field("label", &self.label)
             .field("valid", &self.is_valid())
             .finish_non_exhaustive()
     }

@@ -24,12 +24,12 @@ impl PortCore {
                 Ok(Accepted::Client(peer)) => self.admit(peer),
                 Ok(Accepted::Nobody) => break,
                 Ok(Accepted::TableFull(error)) => {
-                    tracing::warn!(port = %self.name, %error, "no room to accept a client");
+                    tracing::warn!(port = %self.label, %error, "no room to accept a client");
                     self.close_door();
                     break;
                 }
                 Err(error) => {
-                    tracing::error!(port = %self.name, %error, "the port cannot accept clients");
+                    tracing::error!(port = %self.label, %error, "the port cannot accept clients");
                     self.hub.remove(listener.as_fd());
                     break;
                 }
@@ -74,7 +74,7 @@ impl PortCore {
         for connection in strangers {
             let expired = connection.patience <= now;
             if self.welcome(&connection) == Welcome::Later && expired {
-                tracing::debug!(port = %self.name, "a client that said nothing is sent away");
+                tracing::debug!(port = %self.label, "a client that said nothing is sent away");
                 self.turn_away(&connection, Refusal::Malformed);
             }
         }
@@ -82,7 +82,7 @@ impl PortCore {
         let is_closed = self.lock().rest.is_some_and(|rest| rest.closed);
         if let (Some(listener), true, false) = (listener, was_closed, is_closed) {
             if let Err(error) = self.hub.add_level(listener.as_fd(), DOOR) {
-                tracing::error!(port = %self.name, %error, "the port cannot watch for clients");
+                tracing::error!(port = %self.label, %error, "the port cannot watch for clients");
             }
         }
     }
@@ -94,7 +94,7 @@ impl PortCore {
             None => {}
             Some(Ok(Greeting::NotYet)) => return Welcome::Later,
             Some(Ok(Greeting::TableFull)) => {
-                tracing::warn!(port = %self.name, "no room for what a client brings");
+                tracing::warn!(port = %self.label, "no room for what a client brings");
                 self.close_door();
                 return Welcome::NoRoom;
             }
@@ -109,7 +109,7 @@ impl PortCore {
                 }
             }
             Some(Err(error)) => {
-                tracing::warn!(port = %self.name, %error, "a client is refused");
+                tracing::warn!(port = %self.label, %error, "a client is refused");
                 self.turn_away(connection, Refusal::Malformed);
             }
         }
@@ -119,18 +119,18 @@ impl PortCore {
     fn admit(&self, peer: Peer) {
         let uid = peer.credentials().uid;
         if uid != rustix::process::geteuid().as_raw() {
-            tracing::warn!(port = %self.name, uid, "a client of another user is refused");
+            tracing::warn!(port = %self.label, uid, "a client of another user is refused");
             return refuse(&peer, Refusal::Policy);
         }
         let mut state = self.lock();
-        if state.claim.is_none() {
+        if state.ended {
             // The port was ended while this one was let in.
             drop(state);
             return peer.hang_up();
         }
         if state.connections.len() >= CONNECTIONS_MAX {
             drop(state);
-            tracing::warn!(port = %self.name, "a client too many is refused");
+            tracing::warn!(port = %self.label, "a client too many is refused");
             return refuse(&peer, Refusal::Limit);
         }
         state.accepted = state.accepted.wrapping_add(1) & GENERATIONS;
@@ -144,7 +144,7 @@ impl PortCore {
         state.strangers.push(Arc::clone(&connection));
         drop(state);
         if let Err(error) = watched {
-            tracing::warn!(port = %self.name, %error, "a client cannot be watched");
+            tracing::warn!(port = %self.label, %error, "a client cannot be watched");
             return self.dismiss(&connection);
         }
         // If it is not there yet, its arrival is an event.
@@ -163,7 +163,7 @@ impl PortCore {
         }
         let layout = hello.layout();
         let warn = |error: &dyn std::fmt::Display| {
-            tracing::warn!(port = %self.name, %error, "a client is refused");
+            tracing::warn!(port = %self.label, %error, "a client is refused");
             Refusal::Malformed
         };
         let end = End::adopt(memory.as_fd(), layout).map_err(|error| warn(&error))?;
@@ -191,7 +191,7 @@ impl PortCore {
         state
             .strangers
             .retain(|other| !Arc::ptr_eq(other, connection));
-        let ended = state.claim.is_none();
+        let ended = state.ended;
         drop(state);
         if ended {
             // The port was ended meanwhile, and whoever ended it did not see the link.

@@ -5,18 +5,23 @@
 
 use crate::bell::{BellKind, drain};
 use crate::local::connection::Connection;
-use runloop::{Cx, Handle, Mode, Ready, Source, SourceRef, Token};
+use crate::local::core::Served;
+use runloop::{Cx, Ready, Source, SourceRef, Token};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Has the loop of a port send what a client is owed.
-pub(super) fn begin(connection: &Arc<Connection>, run_loop: &Handle, modes: &[Mode]) {
+/// Has a loop that served a port send what a client is owed.
+pub(super) fn begin(connection: &Arc<Connection>, served: &[Served]) {
     let source = SourceRef::new(Farewell(Arc::clone(connection)));
-    for &mode in modes {
+    let Some(first) = served.first() else { return };
+    for served in served
+        .iter()
+        .filter(|other| other.run_loop == first.run_loop)
+    {
         // Of a loop that has no room, or no thread, it is dropped, which hangs up.
-        drop(run_loop.add(&source, mode));
+        drop(served.run_loop.add(&source, served.mode));
     }
 }
 

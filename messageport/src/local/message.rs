@@ -6,12 +6,12 @@ use crate::pidfd::Credentials;
 
 /// A message, as the handler of a port sees it.
 ///
-/// It can be kept: its bytes are its own. Counterpart: the arguments of `CFMessagePortCallBack`.
+/// It is the handler's to keep, or to give to another thread. Counterpart: the arguments of `CFMessagePortCallBack`.
 ///
 /// ```
 /// use messageport::{LocalPort, Message, Reply};
 ///
-/// fn answer(message: &Message) -> Reply {
+/// fn answer(message: Message) -> Reply {
 ///     match message.id() {
 ///         0 => Reply::empty(),
 ///         _ => format!("{} bytes", message.data().len()).into(),

@@ -5,6 +5,7 @@ use crate::local::attention::Drained;
 use crate::local::connection::Connection;
 use crate::local::core::{PortCore, TAKES_MAX};
 use crate::local::doorkeeper::{DOOR, Welcome};
+use crate::local::handler::{Release, Slot};
 use crate::local::message::Message;
 use crate::local::{LocalPort, PortInner};
 use crate::message::{Payload, Reply};
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use runloop::{Cx, Interest, Mode, Prepared, Ready, RunLoop, Source, Stage, Token, Why};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// A port as its loop sees it.
@@ -23,21 +24,20 @@ pub(crate) struct PortSource<H> {
     core: Arc<PortCore>,
     /// For the handler's messages; the source does not keep the port.
     port: Weak<PortInner>,
-    /// Until the port is invalid.
-    handler: Mutex<Option<Arc<H>>>,
+    handler: Arc<Slot<H>>,
     spin: Spin,
 }
 
 impl<H, R> PortSource<H>
 where
-    H: Fn(&Message) -> R + 'static,
+    H: Fn(Message) -> R + 'static,
     R: Into<Reply>,
 {
-    pub(crate) fn new(core: Arc<PortCore>, port: Weak<PortInner>, handler: H) -> Self {
+    pub(crate) fn new(core: Arc<PortCore>, port: Weak<PortInner>, handler: Arc<Slot<H>>) -> Self {
         Self {
             core,
             port,
-            handler: Mutex::new(Some(Arc::new(handler))),
+            handler,
             spin: Spin::new(),
         }
     }
@@ -95,13 +95,11 @@ where
             match connection.take() {
                 Ok(Arrival::Nothing) => self.rest(cx, connection),
                 Ok(arrival) => {
-                    self.core.enlist(Arc::clone(&connection));
-                    // A handler that runs the loop is to find there what is still to be served here.
-                    cx.look_before_sleep();
+                    self.put_back(cx, &connection);
                     self.arrived(&connection, arrival);
                 }
                 Err(breach) => {
-                    tracing::warn!(port = %self.core.name, %breach, "a client breaks the rules");
+                    tracing::warn!(port = %self.core.label, %breach, "a client breaks the rules");
                     self.core.dismiss(&connection);
                 }
             }
@@ -111,11 +109,27 @@ where
         }
     }
 
+    /// Before a handler is called: what else there is must not wait for it, if somebody else could see to it.
+    fn put_back(&self, cx: &mut Cx<'_, '_>, connection: &Arc<Connection>) {
+        if !self.core.is_spread() {
+            self.core.enlist(Arc::clone(connection));
+            // A handler that runs the loop is to find there what is still to be served here.
+            return cx.look_before_sleep();
+        }
+        let link = connection.link();
+        if link.is_some_and(|link| link.announce() || link.is_dead()) {
+            self.core.enlist(Arc::clone(connection));
+        }
+        if let Some(source) = self.core.source().filter(|_| self.core.has_ready()) {
+            source.signal();
+        }
+    }
+
     fn arrived(&self, connection: &Arc<Connection>, arrival: Arrival) {
         match arrival {
             Arrival::Message(inbound) => self.deliver(connection, inbound),
             Arrival::TooLarge(head) => {
-                tracing::warn!(port = %self.core.name, "a message over the limit is dropped");
+                tracing::warn!(port = %self.core.label, "a message over the limit is dropped");
                 PortCore::refuse(connection, head, Status::TooLarge);
             }
             Arrival::Nothing | Arrival::Begun(_) | Arrival::Piece | Arrival::Aborted(_) => {}
@@ -148,11 +162,7 @@ where
             // A cancellation: its request has been answered, or is being served.
             return;
         }
-        let handler = self
-            .handler
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let handler = self.handler.get();
         // From here on its request is answered in any case.
         let mut running = Running::new(&self.core, connection, head);
         let (Some(handler), Some(port), Some(link)) =
@@ -168,11 +178,11 @@ where
             payload: Payload(payload),
             wants_reply: head.kind == Kind::Request,
             sender: link.peer().credentials(),
-            port: LocalPort::of(port),
+            port: LocalPort::of(Arc::clone(&port)),
         };
-        let reply: Reply = handler(&message).into();
+        let reply: Reply = handler(message).into();
         running.reply = Some(reply.0);
-        // Before the message, which may be the last to hold the port.
+        // Before what may be the last to hold the port.
         drop(running);
     }
 }
@@ -237,7 +247,7 @@ impl Drop for Running<'_> {
 
 impl<H, R> Source for PortSource<H>
 where
-    H: Fn(&Message) -> R + 'static,
+    H: Fn(Message) -> R + 'static,
     R: Into<Reply> + 'static,
 {
     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
@@ -300,30 +310,25 @@ where
         }
     }
 
-    fn schedule(&self, _: &RunLoop, mode: Mode) {
-        self.core.lock().served.push(mode);
+    fn schedule(&self, run_loop: &RunLoop, mode: Mode) {
+        self.core.is_scheduled(run_loop, mode);
     }
 
-    fn cancel(&self, _: &RunLoop, mode: Mode) {
-        if !self.core.is_valid() {
-            // Where it was served is where its last replies are sent from.
-            return;
-        }
-        let mut state = self.core.lock();
-        if let Some(place) = state.served.iter().position(|served| *served == mode) {
-            state.served.swap_remove(place);
+    fn cancel(&self, run_loop: &RunLoop, mode: Mode) {
+        self.core.is_cancelled(run_loop, mode);
+    }
+
+    fn detach(&self, _: &RunLoop) {
+        // What this loop had a deadline for is seen to by another.
+        if let Some(source) = self.core.source() {
+            source.signal();
         }
     }
 
     fn invalidated(&self, _: Why) {
-        let handler = self
-            .handler
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
         // Whoever ended the source has ended the port: there is no other way for it to be served.
         self.core.invalidate();
-        drop(handler);
+        self.handler.release();
     }
 }
 

@@ -156,7 +156,7 @@ fn serve(directory: &Directory, name: &str) {
     say("done");
 }
 
-fn answer(message: &Message) -> Reply {
+fn answer(message: Message) -> Reply {
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
     match message.id() {
         ECHO => {}

@@ -13,7 +13,7 @@ use crate::support::{Place, Server, assert_same, patiently, pattern, wait_until}
 fn slow(place: &Place) -> (Server, RemotePort, Receiver<()>, Sender<usize>) {
     let (begins, begun) = channel();
     let (go, wait) = channel();
-    let server = Server::start(place, "slow", move |_: &Message| {
+    let server = Server::start(place, "slow", move |_: Message| {
         begins.send(()).unwrap();
         pattern(wait.recv().unwrap(), 1)
     });
@@ -35,7 +35,7 @@ pub(crate) fn the_reply_of_a_handler_that_ends_its_own_port_arrives() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     for _ in 0..20 {
-        let server = Server::start(&place, "last", |message: &Message| {
+        let server = Server::start(&place, "last", |message: Message| {
             message.port().invalidate();
             "the last words"
         });
@@ -208,7 +208,7 @@ fn a_handler_that_ends_the_link_it_is_asked_over_ends_that_request_only() {
     let place = Place::new();
     let (out, remotes) = channel::<RemotePort>();
     let (go, wait) = channel();
-    let _server = Server::start(&place, "ended", move |message: &Message| {
+    let _server = Server::start(&place, "ended", move |message: Message| {
         if message.id() == 1 {
             remotes.recv().unwrap().invalidate();
             // A reply that came before the asker looked would win.

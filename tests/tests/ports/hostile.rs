@@ -48,7 +48,7 @@ fn this_test_speaks_the_protocol_so_that_what_it_does_wrong_is_what_it_means_to(
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (out, arrived) = channel();
-    let _server = Server::start(&place, "plain", move |message: &Message| {
+    let _server = Server::start(&place, "plain", move |message: Message| {
         out.send((message.id(), message.data().to_vec())).unwrap();
         Reply::from("an answer")
     });

@@ -4,6 +4,7 @@ mod support;
 mod raw;
 
 mod children;
+mod creating;
 
 mod death;
 mod delivery;
@@ -18,6 +19,7 @@ mod names;
 mod reentrancy;
 mod refusing;
 mod room;
+mod shared;
 mod slow;
 mod socket_bells;
 mod statuses;

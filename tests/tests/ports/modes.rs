@@ -220,7 +220,7 @@ fn a_request_inside_a_timer_does_not_keep_the_reply_from_the_request_around_it()
     let (go, wait) = channel::<()>();
     // Both requests go over one link; the inner one is not answered before both are over, so that nothing wakes anybody
     // after the first reply.
-    let server = Server::start(&place, "nested", move |message: &Message| {
+    let server = Server::start(&place, "nested", move |message: Message| {
         begins.send(()).unwrap();
         if message.id() == 2 {
             wait.recv().unwrap();

@@ -76,7 +76,7 @@ fn a_handler_may_ask_its_own_port() {
     let place = Place::new();
     let remote = Rc::new(RefCell::new(None));
     let asked = Rc::clone(&remote);
-    let port = place.served("own", move |message: &Message| {
+    let port = place.served("own", move |message: Message| {
         let depth = message.id();
         if depth == 0 {
             return Reply::from("bottom");

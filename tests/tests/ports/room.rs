@@ -53,7 +53,7 @@ fn writers_that_wait_for_room_are_served_in_the_order_in_which_they_came() {
 pub(crate) fn large_and_small_requests_of_many_threads_get_their_own_replies() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let _server = Server::start(&place, "crowd", |message: &Message| match message.id() {
+    let _server = Server::start(&place, "crowd", |message: Message| match message.id() {
         1 => Reply::from(message.data().to_vec()),
         _ => message.data()[..32].to_vec().into(),
     });
@@ -88,7 +88,7 @@ pub(crate) fn a_message_in_pieces_comes_through_while_others_send_and_ask() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (out, arrived) = channel();
-    let _server = Server::start(&place, "pieces", move |message: &Message| {
+    let _server = Server::start(&place, "pieces", move |message: Message| {
         match message.id() {
             0 => {
                 out.send(message.data().len()).unwrap();
@@ -132,7 +132,7 @@ pub(crate) fn a_message_in_pieces_comes_through_while_others_send_and_ask() {
 fn large_replies_of_many_threads_share_the_way_back() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let _server = Server::start(&place, "replies", |message: &Message| {
+    let _server = Server::start(&place, "replies", |message: Message| {
         let len = usize::try_from(message.id()).unwrap();
         pattern(len, message.data().len())
     });

@@ -18,7 +18,7 @@ const MANY: u64 = 30;
 /// A port that answers with a pattern for each request and tells of each message.
 fn target(place: &Place) -> (Server, Receiver<Option<u64>>) {
     let (out, told) = channel();
-    let server = Server::start(place, "target", move |message: &Message| {
+    let server = Server::start(place, "target", move |message: Message| {
         if !message.wants_reply() {
             out.send(None).unwrap();
             return Reply::empty();

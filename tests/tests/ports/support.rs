@@ -37,7 +37,7 @@ impl Place {
     pub(crate) fn port<R: Into<Reply> + 'static>(
         &self,
         name: &str,
-        handler: impl Fn(&Message) -> R + 'static,
+        handler: impl Fn(Message) -> R + 'static,
     ) -> LocalPort {
         LocalPort::create_in(&self.directory, name, handler).unwrap()
     }
@@ -46,7 +46,7 @@ impl Place {
     pub(crate) fn served<R: Into<Reply> + 'static>(
         &self,
         name: &str,
-        handler: impl Fn(&Message) -> R + 'static,
+        handler: impl Fn(Message) -> R + 'static,
     ) -> LocalPort {
         let port = self.port(name, handler);
         RunLoop::current().add(&port, Mode::DEFAULT).unwrap();
@@ -75,7 +75,7 @@ impl Server {
     pub(crate) fn start<R: Into<Reply> + 'static>(
         place: &Place,
         name: &str,
-        handler: impl Fn(&Message) -> R + Send + 'static,
+        handler: impl Fn(Message) -> R + Send + 'static,
     ) -> Self {
         let (directory, name) = (place.directory.clone(), name.to_owned());
         let (ready, started) = channel();

@@ -136,7 +136,7 @@ pub(crate) fn more_clients_than_a_port_keeps_an_eye_on_are_all_heard() {
 fn a_thread_that_gives_up_takes_nobodys_reply_with_it() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let _server = Server::start(&place, "patience", |message: &Message| {
+    let _server = Server::start(&place, "patience", |message: Message| {
         if message.id() == 2 {
             std::thread::sleep(Duration::from_millis(2));
         }

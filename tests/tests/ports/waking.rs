@@ -91,7 +91,7 @@ pub(crate) fn a_thread_that_has_its_reply_leaves_no_other_asleep() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     // Each request takes so long that whoever waits sleeps.
-    let _server = Server::start(&place, "shared", |message: &Message| {
+    let _server = Server::start(&place, "shared", |message: Message| {
         std::thread::sleep(Duration::from_millis(3));
         message.data().to_vec()
     });
