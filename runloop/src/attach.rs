@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::clock::Tick;
 use crate::core::{RunLoop, SourceEntry, Watch};
+use crate::deadlines::Deadline;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
 
@@ -67,7 +67,7 @@ impl RunLoop {
     /// Forgets what a source that is in no mode had asked of this loop, and hands back what it watched.
     fn let_go(&self, key: Key) -> Vec<Watch> {
         let (watches, hot) = self.core.with(|tables| {
-            tables.set_deadline(key, Tick::NEVER);
+            tables.set_deadline(key, Deadline::NEVER);
             if let Some(entry) = tables.sources.get_mut(key) {
                 entry.flags.remove(SourceFlags::ATTACHED | SourceFlags::HOT);
             }

@@ -20,7 +20,7 @@ use crate::activity::Activity;
 use crate::arena::{Arena, Key};
 use crate::batch::Batch;
 use crate::clock::Tick;
-use crate::heap::Heap;
+use crate::deadlines::{Deadline, Deadlines};
 use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
 use crate::plan::Activation;
@@ -286,7 +286,7 @@ pub(crate) struct SourceEntry {
     pub(crate) callee: Arc<dyn Callee>,
     pub(crate) state: Arc<State>,
     /// What it asked for; `NEVER` if nothing.
-    pub(crate) deadline: Tick,
+    pub(crate) deadline: Deadline,
     /// The modes it is in.
     pub(crate) members: SmallVec<[Member; 1]>,
     /// The first of its watches, as an index, or `u32::MAX`.
@@ -342,7 +342,7 @@ pub(crate) struct ModeEntry {
     /// All sources.
     pub(crate) members: usize,
     /// The deadlines of its sources, by source index.
-    pub(crate) deadlines: Heap,
+    pub(crate) deadlines: Deadlines,
     pub(crate) closures: VecDeque<(u64, Closure)>,
     /// In the order in which they are called.
     pub(crate) observers: Vec<Seat>,
@@ -359,7 +359,7 @@ impl ModeEntry {
             common,
             lively: 0,
             members: 0,
-            deadlines: Heap::new(),
+            deadlines: Deadlines::new(),
             closures: VecDeque::new(),
             observers: Vec::new(),
             observed: Activity::empty(),

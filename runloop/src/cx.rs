@@ -5,11 +5,12 @@ use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::arena::Key;
 use crate::clock::Tick;
 use crate::core::{Owner, RunLoop, Watch};
+use crate::deadlines::Deadline;
 use crate::mode::Mode;
 use crate::readiness::{Interest, Token};
 use crate::source_handle::SourceHandle;
@@ -160,8 +161,19 @@ impl<'s, 'a> Cx<'s, 'a> {
     /// It is served once, never early, and late only when the loop is busy or its mode does not run. A deadline that has
     /// passed is served at once, or in the next pass if this pass is serving deadlines already.
     pub fn set_deadline(&mut self, at: Option<Instant>) {
-        self.run_loop
-            .move_deadline(self.key, at.map(Tick::from_instant));
+        self.set_deadline_within(at, Duration::ZERO);
+    }
+
+    /// As [`set_deadline`](Self::set_deadline), with a tolerance: a loop that is awake serves the deadline as soon as it
+    /// has passed, but one that sleeps need not wake for it until this much later. So deadlines whose tolerances overlap
+    /// share a wake-up, which costs many times what serving them does.
+    ///
+    /// A tolerance that reaches beyond any moment that can come has a sleeping loop never wake for this deadline alone.
+    ///
+    /// Counterpart: `CFRunLoopTimerSetTolerance`, for any source.
+    pub fn set_deadline_within(&mut self, at: Option<Instant>, tolerance: Duration) {
+        let deadline = Deadline::within(at, tolerance);
+        self.run_loop.move_deadline(self.key, deadline);
     }
 
     /// The deadline that is set, if any.
@@ -170,7 +182,7 @@ impl<'s, 'a> Cx<'s, 'a> {
         let at = self
             .run_loop
             .core
-            .with(|t| t.sources.get(self.key).map(|entry| entry.deadline));
+            .with(|t| t.sources.get(self.key).map(|entry| entry.deadline.at));
         at.filter(|&at| at != Tick::NEVER).map(Tick::to_instant)
     }
 

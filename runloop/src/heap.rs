@@ -1,20 +1,20 @@
-//! Deadlines in order: a heap from which any entry can be taken or moved without a search.
+//! Moments in order: a heap from which any entry can be taken or moved without a search.
 //!
-//! Pure arithmetic; the present moment is passed in by whoever asks. Equal deadlines come out in the order in which they
-//! were put in.
+//! Pure arithmetic; it knows neither what the moments mean nor the present one. Equal moments come out in the order that
+//! whoever puts them in gives them.
 
 use crate::clock::Tick;
 
 /// Names an entry of a [`Heap`] until it is taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(u32);
+pub(crate) struct Slot(pub(crate) u32);
 
 impl Slot {
     /// The slot of something that is in no heap.
     pub(crate) const NONE: Self = Self(u32::MAX);
 }
 
-/// Deadlines with a small value each, the earliest first.
+/// Moments with a small value each, the earliest first.
 ///
 /// # Invariant
 ///
@@ -27,22 +27,16 @@ pub(crate) struct Heap {
     places: Vec<u32>,
     /// The first free slot, or `u32::MAX`.
     free: u32,
-    /// The order of insertion, for ties.
-    inserted: u64,
 }
+
+/// A moment, and a number that decides among equal ones.
+pub(crate) type Rank = (Tick, u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    at: Tick,
-    inserted: u64,
+    rank: Rank,
     slot: u32,
     value: u32,
-}
-
-impl Item {
-    fn is_before(&self, other: &Self) -> bool {
-        (self.at, self.inserted) < (other.at, other.inserted)
-    }
 }
 
 impl Heap {
@@ -51,13 +45,12 @@ impl Heap {
             items: Vec::new(),
             places: Vec::new(),
             free: u32::MAX,
-            inserted: 0,
         }
     }
 
-    /// The earliest deadline and its value.
-    pub(crate) fn first(&self) -> Option<(Tick, u32)> {
-        self.items.first().map(|item| (item.at, item.value))
+    /// The earliest entry and its value.
+    pub(crate) fn first(&self) -> Option<(Rank, u32)> {
+        self.items.first().map(|item| (item.rank, item.value))
     }
 
     #[cfg(test)]
@@ -65,25 +58,16 @@ impl Heap {
         self.items.len()
     }
 
-    pub(crate) fn insert(&mut self, at: Tick, value: u32) -> Slot {
+    pub(crate) fn insert(&mut self, rank: Rank, value: u32) -> Slot {
         let slot = self.take_slot();
-        self.inserted += 1;
-        self.items.push(Item {
-            at,
-            inserted: self.inserted,
-            slot,
-            value,
-        });
+        self.items.push(Item { rank, slot, value });
         self.rise(self.items.len() - 1);
         Slot(slot)
     }
 
-    /// Moves an entry; among equals it is the last again.
-    pub(crate) fn update(&mut self, slot: Slot, at: Tick) {
+    pub(crate) fn update(&mut self, slot: Slot, rank: Rank) {
         let place = self.places[slot.0 as usize] as usize;
-        self.inserted += 1;
-        self.items[place].at = at;
-        self.items[place].inserted = self.inserted;
+        self.items[place].rank = rank;
         let place = self.rise(place);
         self.sink(place);
     }
@@ -122,7 +106,7 @@ impl Heap {
         let item = self.items[place];
         while place > 0 {
             let parent = (place - 1) / CHILDREN;
-            if !item.is_before(&self.items[parent]) {
+            if item.rank >= self.items[parent].rank {
                 break;
             }
             self.items[place] = self.items[parent];
@@ -137,7 +121,7 @@ impl Heap {
     fn sink(&mut self, mut place: usize) {
         let item = self.items[place];
         while let Some(child) = self.earliest_child(place) {
-            if !self.items[child].is_before(&item) {
+            if self.items[child].rank >= item.rank {
                 break;
             }
             self.items[place] = self.items[child];
@@ -153,7 +137,7 @@ impl Heap {
         let end = self.items.len().min(first + CHILDREN);
         let mut earliest = first;
         for child in first + 1..end {
-            if self.items[child].is_before(&self.items[earliest]) {
+            if self.items[child].rank < self.items[earliest].rank {
                 earliest = child;
             }
         }
@@ -169,30 +153,6 @@ mod tests {
     use super::{Heap, Slot};
     use crate::clock::Tick;
     use std::collections::BTreeMap;
-
-    #[test]
-    fn equal_deadlines_come_out_in_the_order_they_were_put_in() {
-        let mut heap = Heap::new();
-        let slots: Vec<Slot> = (0..50).map(|value| heap.insert(Tick(7), value)).collect();
-        for (value, slot) in (0..).zip(slots) {
-            assert_eq!(heap.first(), Some((Tick(7), value)), "first in, first out");
-            heap.remove(slot);
-        }
-        assert_eq!(heap.first(), None, "empty");
-    }
-
-    #[test]
-    fn a_moved_deadline_is_the_last_among_its_equals() {
-        let mut heap = Heap::new();
-        let moved = heap.insert(Tick(1), 1);
-        heap.insert(Tick(5), 2);
-        heap.update(moved, Tick(5));
-        assert_eq!(
-            heap.first(),
-            Some((Tick(5), 2)),
-            "the one that was there already"
-        );
-    }
 
     #[test]
     fn random_inserts_moves_and_removals_agree_with_a_sorted_map() {
@@ -211,13 +171,13 @@ mod tests {
             match next(5) {
                 0 | 1 => {
                     let value = u32::try_from(step).unwrap();
-                    live.push((heap.insert(Tick(at), value), (at, step)));
+                    live.push((heap.insert((Tick(at), step), value), (at, step)));
                     model.insert((at, step), value);
                 }
                 2 | 3 if !live.is_empty() => {
                     let chosen = usize::try_from(next(live.len() as u64)).unwrap();
                     let (slot, old) = live[chosen];
-                    heap.update(slot, Tick(at));
+                    heap.update(slot, (Tick(at), step));
                     let value = model.remove(&old).unwrap();
                     model.insert((at, step), value);
                     live[chosen].1 = (at, step);
@@ -233,7 +193,7 @@ mod tests {
             let expected = model
                 .iter()
                 .next()
-                .map(|(key, value)| (Tick(key.0), *value));
+                .map(|(key, value)| ((Tick(key.0), key.1), *value));
             assert_eq!(heap.first(), expected, "step {step}");
             assert_eq!(heap.len(), model.len(), "step {step}");
         }

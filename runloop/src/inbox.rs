@@ -81,7 +81,7 @@ impl RunLoop {
     /// Does what a handle asked for.
     pub(crate) fn grant(&self, key: Key, request: Request) {
         match request {
-            Request::Deadline(at) => self.move_deadline(key, at),
+            Request::Deadline(deadline) => self.move_deadline(key, deadline),
             Request::Interest(token, interest) => {
                 let set = self
                     .core

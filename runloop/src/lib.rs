@@ -16,6 +16,7 @@ mod clock;
 // Data structures that know no loop.
 mod arena;
 mod heap;
+mod deadlines;
 mod wake;
 
 // What other threads hold.

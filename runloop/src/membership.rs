@@ -8,8 +8,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::clock::Tick;
 use crate::core::{Callee, RunLoop, SourceEntry, Tables};
+use crate::deadlines::Deadline;
 use crate::error::AddError;
 use crate::member::{How, SourceFlags};
 use crate::mode::Mode;
@@ -185,7 +185,7 @@ impl RunLoop {
         let entry = SourceEntry {
             callee,
             state: Arc::clone(state),
-            deadline: Tick::NEVER,
+            deadline: Deadline::NEVER,
             members: SmallVec::new(),
             first_watch: u32::MAX,
             firing: 0,

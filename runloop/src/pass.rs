@@ -9,6 +9,7 @@ use crate::arena::Key;
 use crate::batch::Batch;
 use crate::clock::Tick;
 use crate::core::{Closure, Core, RunLoop, Tables};
+use crate::deadlines::Deadline;
 use crate::limit::{Outcome, ReturnAfter};
 use crate::mode::Mode;
 use crate::plan::Plan;
@@ -195,12 +196,11 @@ impl RunLoop {
     ///
     /// While deadlines are being served, one that has passed already waits for the next pass: a source that is always
     /// due is served once a phase like everything else.
-    pub(crate) fn move_deadline(&self, key: Key, at: Option<Tick>) {
-        let mut at = at.unwrap_or(Tick::NEVER);
+    pub(crate) fn move_deadline(&self, key: Key, mut deadline: Deadline) {
         if let Some(serving) = self.core.serving.get() {
-            at = at.max(Tick(serving.0.saturating_add(1)));
+            deadline = deadline.not_before(Tick(serving.0.saturating_add(1)));
         }
-        self.core.with(|tables| tables.set_deadline(key, at));
+        self.core.with(|tables| tables.set_deadline(key, deadline));
     }
 }
 
@@ -291,11 +291,6 @@ impl Tables {
         Some(rung)
     }
 
-    /// The earliest deadline of a mode.
-    pub(crate) fn first_deadline(&self, mode: Mode) -> Option<Tick> {
-        self.mode(mode)?.deadlines.first().map(|(at, _)| at)
-    }
-
     /// Takes the earliest deadline that is due; one whose source is being performed waits for the end of that.
     fn claim_due(&mut self, mode: Mode, now: Tick) -> Option<(Key, Tick)> {
         loop {
@@ -308,7 +303,7 @@ impl Tables {
                 self.park_deadline(key, mode);
                 continue;
             }
-            self.set_deadline(key, Tick::NEVER);
+            self.set_deadline(key, Deadline::NEVER);
             return Some((key, at));
         }
     }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::arena::Key;
-use crate::clock::Tick;
 use crate::core::RunLoop;
+use crate::deadlines::Deadline;
 use crate::readiness::{Interest, Token, Why};
 use crate::state::{Request, State};
 use crate::thread;
@@ -96,7 +96,28 @@ impl SourceHandle {
 
     /// Sets the moment at which it is performed in the timers phase; `None` clears it. Ignored while it is in no loop.
     pub fn set_deadline(&self, at: Option<Instant>) {
-        self.ask(Request::Deadline(at.map(Tick::from_instant)));
+        self.set_deadline_within(at, Duration::ZERO);
+    }
+
+    /// As [`set_deadline`](Self::set_deadline), with a tolerance: see [`Cx::set_deadline_within`](crate::Cx::set_deadline_within).
+    ///
+    /// ```
+    /// use runloop::{Cx, Ready, RunLoop, Source, SourceRef};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// struct Cache;
+    /// impl Source for Cache {
+    ///     fn perform<'s>(&'s self, _: &mut Cx<'s, '_>, _: Ready<'_>) {
+    ///         println!("forgets what is old");
+    ///     }
+    /// }
+    ///
+    /// let cache = RunLoop::current().adopt(&SourceRef::new(Cache));
+    /// let minute = Duration::from_secs(60);
+    /// cache.set_deadline_within(Some(Instant::now() + minute), minute / 10);
+    /// ```
+    pub fn set_deadline_within(&self, at: Option<Instant>, tolerance: Duration) {
+        self.ask(Request::Deadline(Deadline::within(at, tolerance)));
     }
 
     /// Changes what one of its descriptors is watched for. Ignored if it does not watch such a one; if the system

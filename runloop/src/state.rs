@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::arena::Key;
-use crate::clock::Tick;
+use crate::deadlines::Deadline;
 use crate::options::{SourceOptions, Traits};
 use crate::readiness::{Interest, Token};
 use crate::shared::{Message, Shared};
@@ -53,7 +53,7 @@ struct Rest {
 /// What another thread may ask of a source, beside signalling and invalidating it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    Deadline(Option<Tick>),
+    Deadline(Deadline),
     Interest(Token, Interest),
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::clock::Tick;
 use crate::core::{SourceEntry, Tables};
+use crate::deadlines::Deadline;
 use crate::heap::Slot;
 use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
@@ -19,18 +19,20 @@ type Modes = SmallVec<[Mode; 4]>;
 
 impl Tables {
     /// Sets, moves or clears the deadline of a source in every mode it is in.
-    pub(crate) fn set_deadline(&mut self, source: Key, at: Tick) {
+    pub(crate) fn set_deadline(&mut self, source: Key, deadline: Deadline) {
         let Some((entry, mut modes)) = self.source_and_modes(source) else {
             return;
         };
-        entry.deadline = at;
+        entry.deadline = deadline;
         for member in &mut entry.members {
             let Some(mode) = modes.at(member.mode) else {
                 continue;
             };
-            match (member.slot == Slot::NONE, at == Tick::NEVER) {
-                (true, false) => member.slot = mode.deadlines.insert(at, source.index),
-                (false, false) => mode.deadlines.update(member.slot, at),
+            match (member.slot == Slot::NONE, deadline.is_never()) {
+                (true, false) => member.slot = mode.deadlines.insert(deadline, source.index),
+                (false, false) => {
+                    member.slot = mode.deadlines.update(member.slot, deadline, source.index);
+                }
                 (false, true) => {
                     mode.deadlines.remove(member.slot);
                     member.slot = Slot::NONE;
@@ -69,7 +71,7 @@ impl Tables {
             return Ok(false);
         };
         let mut slot = Slot::NONE;
-        if entry.deadline != Tick::NEVER {
+        if !entry.deadline.is_never() {
             slot = at.deadlines.insert(entry.deadline, source.index);
         }
         at.members += 1;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::clock::Tick;
 use crate::core::{Devices, ModeEntry, Owner, Tables, Watch};
 use crate::heap::Slot;
 use crate::member::SourceFlags;
@@ -166,7 +165,7 @@ impl Tables {
         };
         entry.flags.remove(SourceFlags::PARKED);
         for member in &mut entry.members {
-            if member.slot == Slot::NONE && entry.deadline != Tick::NEVER {
+            if member.slot == Slot::NONE && !entry.deadline.is_never() {
                 if let Some(mode) = modes.at(member.mode) {
                     member.slot = mode.deadlines.insert(entry.deadline, source.index);
                 }

@@ -30,6 +30,8 @@ pub struct Schedule {
     first: First,
     /// `None` for a timer that fires once.
     interval: Option<Duration>,
+    /// How late it may fire for the sake of others.
+    tolerance: Duration,
 }
 
 impl Schedule {
@@ -45,6 +47,7 @@ impl Schedule {
         Self {
             first: First::After(time),
             interval: None,
+            tolerance: Duration::ZERO,
         }
     }
 
@@ -64,6 +67,7 @@ impl Schedule {
         Self {
             first: First::At(first.into()),
             interval: None,
+            tolerance: Duration::ZERO,
         }
     }
 
@@ -85,12 +89,33 @@ impl Schedule {
         self
     }
 
+    /// And each time this much later, if that lets it share a wake-up with others: see
+    /// [`Timer::set_tolerance`](crate::Timer::set_tolerance).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use timer_source::{Schedule, Timer};
+    /// let minute = Duration::from_secs(60);
+    /// let now_and_then = Schedule::after(minute).every(minute).within(Duration::from_secs(5));
+    /// assert_eq!(Timer::new(now_and_then, |_, _| {}).tolerance(), Duration::from_secs(5));
+    /// ```
+    #[must_use]
+    pub const fn within(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
     /// The first date, for a timer that is made now. The clock is read only if that matters.
     pub(crate) fn first(&self, now: impl FnOnce() -> Date) -> Date {
         match self.first {
             First::After(time) => now().after(grid::nanos(time)),
             First::At(at) => at.map_or(Date::NEVER, clock::date),
         }
+    }
+
+    /// How late it may fire, as it was asked for.
+    pub(crate) fn tolerance(&self) -> Duration {
+        self.tolerance
     }
 
     /// The interval, if it repeats.

@@ -1,12 +1,14 @@
-//! What every thread may read and change of a timer: its next date, its interval, and the count of what it missed.
+//! What every thread may read and change of a timer: its next date, its interval and tolerance, and the count of what it
+//! missed.
 //!
 //! No lock: a timer's date is one word, in which a mark says that somebody has moved it. Nothing here reads a clock or
 //! knows a loop.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::grid::Date;
+use crate::grid::{Date, nanos};
 
 /// The part of a timer that any thread may touch.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Shared {
     word: AtomicI64,
     /// `None` for a timer that fires once.
     pub(crate) interval: Option<NonZeroU64>,
+    /// How late it may fire for the sake of others, in nanoseconds, as it was asked for.
+    tolerance: AtomicU64,
     /// Dates that went by without a firing of their own.
     missed: AtomicU32,
     /// The thread whose loop it belongs to, or zero once its closure is gone.
@@ -29,10 +33,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// The state of a timer of this thread.
-    pub(crate) fn new(first: Date, interval: Option<NonZeroU64>) -> Self {
+    pub(crate) fn new(first: Date, interval: Option<NonZeroU64>, tolerance: Duration) -> Self {
         Self {
             word: AtomicI64::new(first.nanos() << 1),
             interval,
+            tolerance: AtomicU64::new(nanos(tolerance)),
             missed: AtomicU32::new(0),
             home: AtomicU32::new(this_thread()),
         }
@@ -77,6 +82,19 @@ impl Shared {
         }
     }
 
+    pub(crate) fn set_tolerance(&self, tolerance: Duration) {
+        self.tolerance.store(nanos(tolerance), Ordering::Release);
+    }
+
+    /// How late it may fire for the sake of others: never so late that it comes nearer to the date that follows.
+    pub(crate) fn tolerance(&self) -> Duration {
+        let asked = self.tolerance.load(Ordering::Acquire);
+        let most = self
+            .interval
+            .map_or(u64::MAX, |interval| interval.get() / 2);
+        Duration::from_nanos(asked.min(most))
+    }
+
     pub(crate) fn missed(&self) -> u32 {
         self.missed.load(Ordering::Relaxed)
     }
@@ -119,11 +137,12 @@ mod tests {
     use super::Shared;
     use crate::grid::Date;
     use std::num::NonZeroU64;
+    use std::time::Duration;
 
     const TEN: NonZeroU64 = NonZeroU64::new(10).unwrap();
 
     fn timer(first: i64) -> Shared {
-        Shared::new(Date::new(first), Some(TEN))
+        Shared::new(Date::new(first), Some(TEN), Duration::ZERO)
     }
 
     #[test]
@@ -177,5 +196,25 @@ mod tests {
             timer.advance(fired, TEN, Date::new(1 << 40));
         }
         assert_eq!(timer.missed(), u32::MAX, "it does not begin again");
+    }
+
+    #[test]
+    fn a_tolerance_is_at_most_half_of_the_interval() {
+        let repeating = timer(0);
+        let once = Shared::new(Date::new(0), None, Duration::from_nanos(7));
+        assert_eq!(repeating.tolerance(), Duration::ZERO, "none unless set");
+        assert_eq!(once.tolerance(), Duration::from_nanos(7), "as it was made");
+        let asked = [
+            Duration::from_nanos(4),
+            Duration::from_nanos(6),
+            Duration::MAX,
+        ];
+        let most = Duration::from_nanos(5);
+        for (asked, expected) in asked.into_iter().zip([asked[0], most, most]) {
+            repeating.set_tolerance(asked);
+            assert_eq!(repeating.tolerance(), expected, "{asked:?} of ten");
+        }
+        once.set_tolerance(Duration::MAX);
+        assert_eq!(once.tolerance(), Duration::from_nanos(u64::MAX), "no end");
     }
 }

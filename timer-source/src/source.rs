@@ -92,7 +92,9 @@ impl Timer {
     }
 
     fn make(options: SourceOptions, schedule: Schedule, closure: impl Fire) -> Self {
-        let shared = Arc::new(Shared::new(schedule.first(clock::now), schedule.interval()));
+        let first = schedule.first(clock::now);
+        let shared = Shared::new(first, schedule.interval(), schedule.tolerance());
+        let shared = Arc::new(shared);
         let source = TimerSource {
             shared: Arc::clone(&shared),
             closure: Cell::new(Some(closure)),
@@ -112,7 +114,8 @@ struct TimerSource<F> {
 
 impl<F: Fire> Source for TimerSource<F> {
     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
-        cx.set_deadline(clock::instant(self.shared.date()));
+        let at = clock::instant(self.shared.date());
+        cx.set_deadline_within(at, self.shared.tolerance());
         Ok(())
     }
 
@@ -175,7 +178,8 @@ impl<F> Drop for Firing<'_, '_, '_, F> {
             (true, Some(interval)) => shared.advance(self.date, interval, clock::now()),
             (true, None) => return self.timer.invalidate(),
         };
-        self.cx.set_deadline(clock::instant(next));
+        self.cx
+            .set_deadline_within(clock::instant(next), shared.tolerance());
     }
 }
 

@@ -81,14 +81,7 @@ impl Timer {
         }
         let date = at.into().map_or(Date::NEVER, clock::date);
         self.shared.move_to(date);
-        let deadline = if self.shared.is_here() {
-            clock::instant(date)
-        } else {
-            // Requests of several threads may reach the loop in another order than their dates were set in. So the loop
-            // is not told a date, only to look at the one that is set by then.
-            Some(clock::past())
-        };
-        self.handle.set_deadline(deadline);
+        self.tell();
     }
 
     /// When it fires next; a moment in the past if it is late. While its closure runs this is the date it fires for.
@@ -110,6 +103,46 @@ impl Timer {
             return None;
         }
         clock::instant(self.shared.date())
+    }
+
+    /// Lets it fire this much later than its date, if that saves a wake-up; zero, unless set. From any thread.
+    ///
+    /// A loop that is awake fires it as soon as its date has passed, and never before. One that sleeps wakes for it only
+    /// when the tolerance is over, and then fires all that are due, so timers whose tolerances overlap share a wake-up:
+    /// most of what a timer costs a machine. The next date is counted from the grid, however late this one was. A tenth of
+    /// the interval is a good measure; of a repeating timer it is at most half of it.
+    ///
+    /// Counterpart: `CFRunLoopTimerSetTolerance`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use timer_source::Timer;
+    ///
+    /// let refresh = Timer::repeating(Duration::from_secs(60), |_, _| println!("what is new?"));
+    /// refresh.set_tolerance(Duration::from_secs(6));
+    /// assert_eq!(refresh.tolerance(), Duration::from_secs(6));
+    /// refresh.set_tolerance(Duration::from_secs(3_600));
+    /// assert_eq!(refresh.tolerance(), Duration::from_secs(30), "half of the interval");
+    /// ```
+    pub fn set_tolerance(&self, tolerance: Duration) {
+        self.shared.set_tolerance(tolerance);
+        if self.is_valid() {
+            self.tell();
+        }
+    }
+
+    /// How much later than its date it may fire.
+    ///
+    /// Counterpart: `CFRunLoopTimerGetTolerance`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let timer = timer_source::Timer::once(Duration::from_secs(1), |_, _| {});
+    /// assert_eq!(timer.tolerance(), Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub fn tolerance(&self) -> Duration {
+        self.shared.tolerance()
     }
 
     /// The interval at which it repeats, if it does: what it was made with, and at least a microsecond.
@@ -193,6 +226,18 @@ impl Timer {
         self.handle.is_valid() && self.shared.is_alive()
     }
 
+    /// Has the loop follow the date and the tolerance that are set.
+    fn tell(&self) {
+        if self.shared.is_here() {
+            let at = clock::instant(self.shared.date());
+            self.handle.set_deadline_within(at, self.shared.tolerance());
+        } else {
+            // Requests of several threads may reach the loop in another order than their dates were set in. So the loop
+            // is not told a date, only to look at the one that is set by then.
+            self.handle.set_deadline(Some(clock::past()));
+        }
+    }
+
     /// The source without its kind.
     ///
     /// Counterpart: `CFRunLoopTimerGetOrder` is [`SourceHandle::order`]; the order of firing does not depend on it.
@@ -220,6 +265,7 @@ impl fmt::Debug for Timer {
             .field("source", &self.handle)
             .field("next_fire_date", &self.next_fire_date())
             .field("interval", &self.interval())
+            .field("tolerance", &self.tolerance())
             .field("missed", &self.missed())
             .finish()
     }

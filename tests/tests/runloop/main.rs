@@ -25,5 +25,6 @@ mod signalled;
 mod spinning;
 mod stopping;
 mod threads;
+mod tolerance;
 mod traces;
 mod waking;

@@ -8,3 +8,4 @@ mod lifetime;
 mod manual_clock;
 mod moving;
 mod threads;
+mod tolerance;
