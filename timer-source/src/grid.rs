@@ -37,6 +37,27 @@ impl Date {
         Self::new(self.0.saturating_add_unsigned(nanos))
     }
 
+    /// The moment as far from `there` as this one is from `here`: the same moment, on a clock that shows `there` when this
+    /// one's shows `here`.
+    pub(crate) const fn shifted(self, here: Self, there: Self) -> Self {
+        Self::new(self.0.saturating_sub(here.0).saturating_add(there.0))
+    }
+
+    /// The first date of the grid through this one that is later than `now`, if this one is more than an interval away:
+    /// then the clock has been set back, and shows dates anew that it has shown before.
+    pub(crate) fn drawn_near(self, interval: NonZeroU64, now: Self) -> Self {
+        let away = if self > now {
+            self.0.abs_diff(now.0)
+        } else {
+            0
+        };
+        if away <= interval.get() || self == Self::NEVER {
+            return self;
+        }
+        let whole = away - 1 - (away - 1) % interval;
+        Self::new(self.0.saturating_sub_unsigned(whole))
+    }
+
     /// The first date of the grid through this one that is later than `now`, and how many dates between the two were
     /// passed over.
     pub(crate) fn step(self, interval: NonZeroU64, now: Self) -> Step {

@@ -5,13 +5,18 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use crate::clock;
 use crate::grid::{self, Date};
+use crate::moment::{self, Moment};
 
 /// When a timer fires first, and at what interval after that.
 ///
 /// The dates of a repeating timer are the first one and every whole number of intervals after it. Nothing that delays a
 /// firing moves them, and a first date in the past is the phase of the rest all the same.
+///
+/// `M` is the clock that the timer follows, by the type of its moments: see [`Moment`]. It is the type of the first date.
+///
+/// Times are [`Duration`]s, not seconds in a floating point number, so none is negative, infinite or not a number;
+/// [`Duration::try_from_secs_f64`] says so of such a number as an error.
 ///
 /// Counterpart: the `fireDate` and `interval` of `CFRunLoopTimerCreate`.
 ///
@@ -24,17 +29,31 @@ use crate::grid::{self, Date};
 /// let timer = Timer::new(schedule, |_, _| println!("a minute has begun"));
 /// assert_eq!(timer.next_fire_date(), Some(start + Duration::from_secs(5)));
 /// ```
+///
+/// By the wall clock, every full hour:
+///
+/// ```
+/// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+/// use timer_source::{Schedule, Timer};
+///
+/// let hour = Duration::from_secs(3_600);
+/// let hours = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 3_600;
+/// let next = UNIX_EPOCH + Duration::from_secs((hours + 1) * 3_600);
+/// let timer: Timer<SystemTime> = Timer::new(Schedule::at(next).every(hour), |_, _| println!("cuckoo"));
+/// assert_eq!(timer.next_fire_date(), Some(next));
+/// # Ok::<(), std::time::SystemTimeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub struct Schedule<M = Instant> {
     /// As it was asked for; a distance becomes a date when a timer is made.
-    first: First,
+    first: First<M>,
     /// `None` for a timer that fires once.
     interval: Option<Duration>,
     /// How late it may fire for the sake of others.
     tolerance: Duration,
 }
 
-impl Schedule {
+impl Schedule<Instant> {
     /// Once, this long after the timer is made. A time too long to be represented means never.
     ///
     /// ```
@@ -50,22 +69,43 @@ impl Schedule {
             tolerance: Duration::ZERO,
         }
     }
+}
 
-    /// Once, at this moment, or as soon as possible if it has passed. `None` is a timer that waits to be
-    /// [moved](crate::Timer::set_next_fire_date).
+impl<M: Moment> Schedule<M> {
+    /// Once, at this moment, or as soon as possible if it has passed.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant, SystemTime};
+    /// use timer_source::{BootInstant, Schedule};
+    /// let minute = Duration::from_secs(60);
+    /// let in_a_minute_of_a_running_machine = Schedule::at(Instant::now() + minute);
+    /// let in_a_minute_whatever_happens = Schedule::at(BootInstant::now() + minute);
+    /// let when_the_clock_shows_a_minute_more = Schedule::at(SystemTime::now() + minute);
+    /// # drop((in_a_minute_of_a_running_machine, in_a_minute_whatever_happens, when_the_clock_shows_a_minute_more));
+    /// ```
+    #[must_use]
+    pub const fn at(first: M) -> Self {
+        Self {
+            first: First::At(first),
+            interval: None,
+            tolerance: Duration::ZERO,
+        }
+    }
+
+    /// Not until the timer is [moved](crate::Timer::set_next_fire_date).
     ///
     /// ```
     /// use std::time::{Duration, Instant};
-    /// use timer_source::Schedule;
-    /// let at_once = Schedule::at(Instant::now());
-    /// let some_day = Schedule::at(Instant::now().checked_add(Duration::MAX)); // overflows: never
-    /// assert_eq!(some_day, Schedule::at(None));
-    /// # drop(at_once);
+    /// use timer_source::{Schedule, Timer};
+    ///
+    /// let idle: Timer = Timer::new(Schedule::never().every(Duration::from_secs(1)), |_, _| println!("tick"));
+    /// assert_eq!(idle.next_fire_date(), None);
+    /// idle.set_next_fire_date(Instant::now());
     /// ```
     #[must_use]
-    pub fn at(first: impl Into<Option<Instant>>) -> Self {
+    pub const fn never() -> Self {
         Self {
-            first: First::At(first.into()),
+            first: First::Never,
             interval: None,
             tolerance: Duration::ZERO,
         }
@@ -106,10 +146,11 @@ impl Schedule {
     }
 
     /// The first date, for a timer that is made now. The clock is read only if that matters.
-    pub(crate) fn first(&self, now: impl FnOnce() -> Date) -> Date {
+    pub(crate) fn first(&self) -> Date {
         match self.first {
-            First::After(time) => now().after(grid::nanos(time)),
-            First::At(at) => at.map_or(Date::NEVER, clock::date),
+            First::After(time) => moment::now::<M>().after(grid::nanos(time)),
+            First::At(at) => moment::date(at),
+            First::Never => Date::NEVER,
         }
     }
 
@@ -126,7 +167,8 @@ impl Schedule {
 
 /// The first date, as it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum First {
+enum First<M> {
     After(Duration),
-    At(Option<Instant>),
+    At(M),
+    Never,
 }

@@ -5,7 +5,7 @@
 //! knows a loop.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::grid::{Date, nanos};
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     missed: AtomicU32,
     /// The thread whose loop it belongs to, or zero once its closure is gone.
     home: AtomicU32,
+    /// `ASKED` and `BEGUN`.
+    marks: AtomicU8,
 }
 
 impl Shared {
@@ -40,6 +42,7 @@ impl Shared {
             tolerance: AtomicU64::new(nanos(tolerance)),
             missed: AtomicU32::new(0),
             home: AtomicU32::new(this_thread()),
+            marks: AtomicU8::new(0),
         }
     }
 
@@ -56,7 +59,25 @@ impl Shared {
 
     /// The next date, from which on a move is one that came later.
     pub(crate) fn look(&self) -> Date {
-        date_of(self.word.fetch_and(!MOVED, Ordering::AcqRel))
+        let word = self.word.fetch_and(!MOVED, Ordering::AcqRel);
+        if word & MOVED != 0 {
+            self.marks.fetch_and(!BEGUN, Ordering::Relaxed);
+        }
+        date_of(word)
+    }
+
+    /// The clock may have been set back: a timer that has begun to repeat never waits for longer than its interval, and goes
+    /// back on its grid. A date that was set, and has not come yet, stays.
+    pub(crate) fn draw_near(&self, now: Date) {
+        let word = self.word.load(Ordering::Acquire);
+        let begun = self.marks.load(Ordering::Relaxed) & BEGUN != 0;
+        let Some(interval) = self.interval.filter(|_| begun && word & MOVED == 0) else {
+            return;
+        };
+        let near = date_of(word).drawn_near(interval, now).nanos() << 1;
+        let (order, otherwise) = (Ordering::AcqRel, Ordering::Relaxed);
+        // If this fails somebody has just moved it, and that holds.
+        let _moved = self.word.compare_exchange(word, near, order, otherwise);
     }
 
     /// Goes to the next date of the grid after a firing for the date `fired`, unless the timer was moved since. Returns
@@ -76,10 +97,26 @@ impl Shared {
                 // Only the timer's own thread counts, so nothing is lost between the two.
                 self.missed
                     .store(before.saturating_add(missed), Ordering::Relaxed);
+                self.marks.fetch_or(BEGUN, Ordering::Relaxed);
                 step.next
             }
             Err(moved) => date_of(moved),
         }
+    }
+
+    /// Asks for a firing without a date.
+    pub(crate) fn ask(&self) {
+        self.marks.fetch_or(ASKED, Ordering::AcqRel);
+    }
+
+    /// Whether a firing without a date is asked for.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.marks.load(Ordering::Acquire) & ASKED != 0
+    }
+
+    /// As `is_asked`, and takes it back.
+    pub(crate) fn take_asked(&self) -> bool {
+        self.is_asked() && self.marks.fetch_and(!ASKED, Ordering::AcqRel) & ASKED != 0
     }
 
     pub(crate) fn set_tolerance(&self, tolerance: Duration) {
@@ -132,6 +169,11 @@ fn this_thread() -> u32 {
 /// Somebody has set the date since the timer's own thread looked last.
 const MOVED: i64 = 1;
 
+/// A firing without a date is asked for.
+const ASKED: u8 = 1;
+/// The next date was reached by a step of the grid, not set. Only the timer's own thread sets and clears it.
+const BEGUN: u8 = 2;
+
 #[cfg(test)]
 mod tests {
     use super::Shared;
@@ -175,6 +217,42 @@ mod tests {
         let fired = timer.look();
         let step = timer.advance(fired, TEN, Date::new(200));
         assert_eq!(step, Date::new(210), "the moved date has had its turn");
+    }
+
+    fn drawn_near(timer: &Shared, now: i64) -> Date {
+        timer.draw_near(Date::new(now));
+        timer.date()
+    }
+
+    #[test]
+    fn a_clock_set_back_draws_a_date_near_that_was_reached_by_stepping() {
+        let timer = timer(100);
+        assert_eq!(drawn_near(&timer, -500), Date::new(100), "the first stays");
+        let fired = timer.look();
+        timer.advance(fired, TEN, Date::new(104));
+        assert_eq!(drawn_near(&timer, 104), Date::new(110), "as before");
+        assert_eq!(drawn_near(&timer, -3), Date::new(0), "on the grid");
+    }
+
+    #[test]
+    fn a_date_that_was_set_and_has_not_come_stays_whatever_the_clock_does() {
+        let timer = timer(100);
+        let fired = timer.look();
+        timer.advance(fired, TEN, Date::new(104));
+        timer.move_to(Date::new(5_000));
+        assert_eq!(drawn_near(&timer, 0), Date::new(5_000), "just set");
+        assert_eq!(timer.look(), Date::new(5_000), "seen by its thread");
+        assert_eq!(drawn_near(&timer, 0), Date::new(5_000), "still set");
+    }
+
+    #[test]
+    fn a_firing_that_is_asked_for_is_taken_once() {
+        let timer = timer(0);
+        assert!(!timer.take_asked(), "nobody has asked");
+        timer.ask();
+        timer.ask();
+        assert!(timer.is_asked() && timer.take_asked(), "somebody has");
+        assert!(!timer.is_asked() && !timer.take_asked(), "and no more");
     }
 
     #[test]

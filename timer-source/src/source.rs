@@ -2,18 +2,21 @@
 
 use std::cell::Cell;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use runloop::{Cx, Ready, RunLoop, Source, SourceOptions, SourceRef, Why};
+use runloop::{Cx, Mode, Ready, RunLoop, Source, SourceOptions, SourceRef, Why};
 
-use crate::clock;
+use crate::deadline::{deadline, deadline_anew};
 use crate::grid::Date;
+use crate::moment::{self, Moment};
 use crate::schedule::Schedule;
 use crate::shared::Shared;
+use crate::steps;
 use crate::timer::Timer;
 
-impl Timer {
+impl Timer<Instant> {
     /// A timer that fires once, this long from now, in the care of this thread's loop and in no mode yet. It is invalid
     /// when its closure has returned.
     ///
@@ -50,7 +53,9 @@ impl Timer {
     pub fn repeating(interval: Duration, fire: impl FnMut(&RunLoop, &Self) + 'static) -> Self {
         Self::new(Schedule::after(interval).every(interval), fire)
     }
+}
 
+impl<M: Moment> Timer<M> {
     /// A timer that fires as this schedule says, in the care of this thread's loop and in no mode yet.
     ///
     /// Counterpart: `CFRunLoopTimerCreateWithHandler`.
@@ -63,7 +68,7 @@ impl Timer {
     /// let timer = Timer::new(now_and_every_minute, |_, _| println!("once more"));
     /// assert!(timer.repeats());
     /// ```
-    pub fn new(schedule: Schedule, fire: impl FnMut(&RunLoop, &Self) + 'static) -> Self {
+    pub fn new(schedule: Schedule<M>, fire: impl FnMut(&RunLoop, &Self) + 'static) -> Self {
         Self::with(SourceOptions::new(), schedule, fire)
     }
 
@@ -85,19 +90,19 @@ impl Timer {
     /// ```
     pub fn with(
         options: SourceOptions,
-        schedule: Schedule,
+        schedule: Schedule<M>,
         fire: impl FnMut(&RunLoop, &Self) + 'static,
     ) -> Self {
         Self::make(options, schedule, Repeatedly(fire))
     }
 
-    fn make(options: SourceOptions, schedule: Schedule, closure: impl Fire) -> Self {
-        let first = schedule.first(clock::now);
-        let shared = Shared::new(first, schedule.interval(), schedule.tolerance());
+    fn make(options: SourceOptions, schedule: Schedule<M>, closure: impl Fire<M>) -> Self {
+        let shared = Shared::new(schedule.first(), schedule.interval(), schedule.tolerance());
         let shared = Arc::new(shared);
         let source = TimerSource {
             shared: Arc::clone(&shared),
             closure: Cell::new(Some(closure)),
+            clock: PhantomData,
         };
         let source = SourceRef::with(options, source);
         Self::of(RunLoop::current().adopt(&source), shared)
@@ -105,16 +110,20 @@ impl Timer {
 }
 
 /// The source behind a [`Timer`].
-struct TimerSource<F> {
+struct TimerSource<F, M> {
     /// What it has in common with every [`Timer`] that stands for it.
     shared: Arc<Shared>,
     /// Empty while the closure runs, and once the timer has ended.
     closure: Cell<Option<F>>,
+    clock: PhantomData<fn() -> M>,
 }
 
-impl<F: Fire> Source for TimerSource<F> {
+impl<F: Fire<M>, M: Moment> Source for TimerSource<F, M> {
     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
-        let at = clock::instant(self.shared.date());
+        if let Some(handle) = cx.handle().filter(|_| !M::STEADY) {
+            steps::begin(handle, &self.shared, deadline_anew::<M>)?;
+        }
+        let at = deadline_anew::<M>(&self.shared);
         cx.set_deadline_within(at, self.shared.tolerance());
         Ok(())
     }
@@ -124,20 +133,55 @@ impl<F: Fire> Source for TimerSource<F> {
         let (Some(handle), Some(closure)) = (cx.handle(), self.closure.take()) else {
             return;
         };
+        let asked = self.shared.take_asked();
         let date = self.shared.look();
-        // The deadline may only have been an order to look, for a date that has passed as well.
-        let due = |at| date <= clock::date(at) || date <= clock::now();
-        let due = ready.deadline.is_some_and(due);
+        let occasion = if ready.deadline.is_some_and(|at| has_come::<M>(date, at)) {
+            Occasion::Date
+        } else if asked {
+            Occasion::Asked
+        } else {
+            Occasion::Look
+        };
         let mut firing = Firing {
             source: self,
             timer: Timer::of(handle, Arc::clone(&self.shared)),
             cx,
             date,
-            fired: due,
+            occasion,
             closure: Some(closure),
         };
-        if due {
+        if occasion != Occasion::Look {
             F::fire(&mut firing.closure, firing.cx.run_loop(), &firing.timer);
+        }
+    }
+
+    fn schedule(&self, run_loop: &RunLoop, mode: Mode) {
+        if M::STEADY {
+            return;
+        }
+        if let Err(error) = steps::enter(run_loop, mode) {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                mode = mode.name(),
+                "a timer could not be told of its clock being set, and is invalidated"
+            );
+            steps::invalidate(&self.shared);
+        }
+    }
+
+    fn cancel(&self, run_loop: &RunLoop, mode: Mode) {
+        if !M::STEADY {
+            steps::leave(run_loop, mode);
+        }
+    }
+
+    fn detach(&self, run_loop: &RunLoop) {
+        if !M::STEADY {
+            steps::end(&self.shared);
+        }
+        if run_loop.statistics().passes == 0 && self.shared.date() <= moment::now::<M>() {
+            tracing::warn!("a timer's date has passed in a loop that never ran");
         }
     }
 
@@ -147,52 +191,72 @@ impl<F: Fire> Source for TimerSource<F> {
     }
 }
 
-impl<F> Drop for TimerSource<F> {
+impl<F, M> Drop for TimerSource<F, M> {
     fn drop(&mut self) {
         self.shared.end();
     }
 }
 
-/// One look at the date of a timer, with its closure if it has come. What follows it also follows a panic.
-struct Firing<'f, 's, 'a, F> {
+/// Whether the date has come, now that the loop has served a deadline. That may have been an order to look, or a clock may
+/// have been set since it was told.
+fn has_come<M: Moment>(date: Date, served: Instant) -> bool {
+    let on_time = |at: M| M::STEADY && at.to_instant().is_some_and(|at| at <= served);
+    moment::moment(date).is_some_and(on_time) || date <= moment::now::<M>()
+}
+
+/// Why a timer is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// Its date has come.
+    Date,
+    /// Somebody wants it to fire without a date.
+    Asked,
+    /// The loop was only told to look.
+    Look,
+}
+
+/// One look at a timer, with its closure. What follows it also follows a panic.
+struct Firing<'f, 's, 'a, F, M: Moment> {
     /// Where the closure comes from and goes back to.
-    source: &'s TimerSource<F>,
+    source: &'s TimerSource<F, M>,
     /// What the closure is called with.
-    timer: Timer,
+    timer: Timer<M>,
     /// Where the next date is set.
     cx: &'f mut Cx<'s, 'a>,
     /// The date that was looked at.
     date: Date,
-    /// Whether it has come; if not, the loop was only told to look.
-    fired: bool,
+    /// Whether it fires, and for what.
+    occasion: Occasion,
     /// Gone if it was used up.
     closure: Option<F>,
 }
 
-impl<F> Drop for Firing<'_, '_, '_, F> {
+impl<F, M: Moment> Drop for Firing<'_, '_, '_, F, M> {
     fn drop(&mut self) {
         self.source.closure.set(self.closure.take());
         let shared = &self.source.shared;
-        let next = match (self.fired, shared.interval) {
-            (false, _) => self.date,
-            (true, Some(interval)) => shared.advance(self.date, interval, clock::now()),
-            (true, None) => return self.timer.invalidate(),
-        };
+        match (self.occasion, shared.interval) {
+            (Occasion::Look, _) | (Occasion::Asked, Some(_)) => {}
+            (Occasion::Date, Some(interval)) => {
+                shared.advance(self.date, interval, moment::now::<M>());
+            }
+            (Occasion::Date | Occasion::Asked, None) => return self.timer.invalidate(),
+        }
         self.cx
-            .set_deadline_within(clock::instant(next), shared.tolerance());
+            .set_deadline_within(deadline::<M>(shared), shared.tolerance());
     }
 }
 
 /// A closure in its slot, which it may leave when it is called.
-trait Fire: Sized + 'static {
-    fn fire(slot: &mut Option<Self>, run_loop: &RunLoop, timer: &Timer);
+trait Fire<M>: Sized + 'static {
+    fn fire(slot: &mut Option<Self>, run_loop: &RunLoop, timer: &Timer<M>);
 }
 
 /// A closure that is called as often as its timer fires.
 struct Repeatedly<F>(F);
 
-impl<F: FnMut(&RunLoop, &Timer) + 'static> Fire for Repeatedly<F> {
-    fn fire(slot: &mut Option<Self>, run_loop: &RunLoop, timer: &Timer) {
+impl<F: FnMut(&RunLoop, &Timer<M>) + 'static, M> Fire<M> for Repeatedly<F> {
+    fn fire(slot: &mut Option<Self>, run_loop: &RunLoop, timer: &Timer<M>) {
         if let Some(Self(closure)) = slot {
             closure(run_loop, timer);
         }
@@ -202,8 +266,8 @@ impl<F: FnMut(&RunLoop, &Timer) + 'static> Fire for Repeatedly<F> {
 /// A closure that is used up by its one call.
 struct Once<F>(F);
 
-impl<F: FnOnce(&RunLoop, &Timer) + 'static> Fire for Once<F> {
-    fn fire(slot: &mut Option<Self>, run_loop: &RunLoop, timer: &Timer) {
+impl<F: FnOnce(&RunLoop, &Timer<M>) + 'static, M> Fire<M> for Once<F> {
+    fn fire(slot: &mut Option<Self>, run_loop: &RunLoop, timer: &Timer<M>) {
         if let Some(Self(closure)) = slot.take() {
             closure(run_loop, timer);
         }

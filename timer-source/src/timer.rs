@@ -3,13 +3,15 @@
 //! It knows neither the closure nor how the timer is fired; how one is made is with the source.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runloop::{AsSource, SourceHandle};
 
-use crate::clock;
+use crate::deadline;
 use crate::grid::Date;
+use crate::moment::{self, Moment};
 use crate::shared::Shared;
 
 /// A timer: a source that calls its closure at a date, once or again and again.
@@ -23,7 +25,15 @@ use crate::shared::Shared;
 /// - Timers that are due in one pass fire in the order of their dates, those of one date in the order in which the dates
 ///   were set.
 /// - While its closure runs a nested run of the loop does not fire it again; other timers do fire.
-/// - It measures the monotonic clock, which nobody sets and which stands still while the machine is suspended.
+/// - It follows one clock, that of the moments `M`: the monotonic one unless its [`Schedule`](crate::Schedule) says
+///   otherwise, which nobody sets and which stands still while the machine is suspended. See [`Moment`] for the others.
+/// - When its clock is set, the loop looks anew. A clock set forward brings a date sooner: it fires once for all dates that
+///   the clock passed over, which are [missed](Self::missed). A clock set back shows dates again, and a timer that repeats
+///   fires at them again; only a date that was set, and has not come yet, is waited for however long that takes.
+///
+/// A timer in a loop that does not run never fires, and nothing can tell it from one whose loop is about to run. If the
+/// timer leaves its modes, or its thread ends, with its date passed in a loop that has never made a pass, a warning is
+/// traced.
 ///
 /// Counterpart: `CFRunLoopTimerRef`.
 ///
@@ -45,17 +55,22 @@ use crate::shared::Shared;
 /// assert!(!countdown.is_valid(), "it ended itself");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
-pub struct Timer {
+pub struct Timer<M = Instant> {
     /// Its source, which knows the loop.
     handle: SourceHandle,
     /// Its dates, which the loop does not know.
     shared: Arc<Shared>,
+    /// Its clock.
+    clock: PhantomData<fn() -> M>,
 }
 
-impl Timer {
+impl<M: Moment> Timer<M> {
     pub(crate) fn of(handle: SourceHandle, shared: Arc<Shared>) -> Self {
-        Self { handle, shared }
+        Self {
+            handle,
+            shared,
+            clock: PhantomData,
+        }
     }
 
     /// Fires it next at another date, which becomes the phase of a repeating timer; `None` means not until it is moved
@@ -75,11 +90,11 @@ impl Timer {
     /// activity();
     /// assert!(idle.next_fire_date().is_some());
     /// ```
-    pub fn set_next_fire_date(&self, at: impl Into<Option<Instant>>) {
+    pub fn set_next_fire_date(&self, at: impl Into<Option<M>>) {
         if !self.is_valid() {
             return;
         }
-        let date = at.into().map_or(Date::NEVER, clock::date);
+        let date = at.into().map_or(Date::NEVER, moment::date);
         self.shared.move_to(date);
         self.tell();
     }
@@ -98,11 +113,40 @@ impl Timer {
     /// assert_eq!(timer.next_fire_date(), None);
     /// ```
     #[must_use]
-    pub fn next_fire_date(&self) -> Option<Instant> {
+    pub fn next_fire_date(&self) -> Option<M> {
         if !self.is_valid() {
             return None;
         }
-        clock::instant(self.shared.date())
+        moment::moment(self.shared.date())
+    }
+
+    /// Fires it once in the next pass, whatever its date is, and leaves that as it is. From any thread; a sleeping loop
+    /// notices at once. A timer that fires once is over with that.
+    ///
+    /// Asking again before it has fired changes nothing, and a date that has come by then is served by the same call. While
+    /// its closure runs this asks for another one after it. An invalid timer ignores it.
+    ///
+    /// Counterpart: none in CoreFoundation; `fire` of Foundation's `Timer`, which calls at once.
+    ///
+    /// ```
+    /// use runloop::{Limit, Mode, ReturnAfter, RunLoop};
+    /// use std::time::Duration;
+    /// use timer_source::Timer;
+    ///
+    /// let run_loop = RunLoop::current();
+    /// let save = Timer::repeating(Duration::from_secs(60), |_, _| println!("saved"));
+    /// run_loop.add(&save, Mode::DEFAULT)?;
+    /// let date = save.next_fire_date();
+    /// save.fire();
+    /// let _timed_out = run_loop.run_in_mode(Mode::DEFAULT, Limit::Now, ReturnAfter::Limit)?;
+    /// assert_eq!(save.next_fire_date(), date, "saved, and the minute goes on");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fire(&self) {
+        if self.is_valid() {
+            self.shared.ask();
+            self.tell();
+        }
     }
 
     /// Lets it fire this much later than its date, if that saves a wake-up; zero, unless set. From any thread.
@@ -226,16 +270,9 @@ impl Timer {
         self.handle.is_valid() && self.shared.is_alive()
     }
 
-    /// Has the loop follow the date and the tolerance that are set.
+    /// Has the loop follow what was set.
     fn tell(&self) {
-        if self.shared.is_here() {
-            let at = clock::instant(self.shared.date());
-            self.handle.set_deadline_within(at, self.shared.tolerance());
-        } else {
-            // Requests of several threads may reach the loop in another order than their dates were set in. So the loop
-            // is not told a date, only to look at the one that is set by then.
-            self.handle.set_deadline(Some(clock::past()));
-        }
+        deadline::follow::<M>(&self.handle, &self.shared);
     }
 
     /// The source without its kind.
@@ -253,13 +290,23 @@ impl Timer {
     }
 }
 
-impl AsSource for Timer {
+impl<M: Moment> AsSource for Timer<M> {
     fn as_source(&self) -> &SourceHandle {
         &self.handle
     }
 }
 
-impl fmt::Debug for Timer {
+impl<M> Clone for Timer<M> {
+    fn clone(&self) -> Self {
+        Self {
+            handle: self.handle.clone(),
+            shared: Arc::clone(&self.shared),
+            clock: PhantomData,
+        }
+    }
+}
+
+impl<M: Moment> fmt::Debug for Timer<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timer")
             .field("source", &self.handle)

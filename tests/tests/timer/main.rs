@@ -2,6 +2,8 @@
 
 mod support;
 
+mod clocks;
+mod fire;
 mod firing;
 mod grid;
 mod lifetime;
@@ -9,3 +11,4 @@ mod manual_clock;
 mod moving;
 mod threads;
 mod tolerance;
+mod warnings;

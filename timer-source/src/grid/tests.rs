@@ -135,3 +135,64 @@ fn an_interval_is_never_zero_and_never_overflows() {
     assert_eq!(interval(Duration::from_micros(2)).get(), 2_000, "as asked");
     assert_eq!(interval(Duration::MAX).get(), u64::MAX, "the longest");
 }
+
+fn drawn_near(date: i64, by: u64, now: i64) -> i64 {
+    Date::new(date)
+        .drawn_near(every(by), Date::new(now))
+        .nanos()
+}
+
+#[test]
+fn a_clock_set_forward_passes_over_dates_and_the_grid_stays() {
+    // An hour is 60 here: due at 100, and the clock goes from 95 to 1_000.
+    assert_eq!(step(100, 60, 1_000), (1_060, 15), "fired once, at 1,000");
+    assert_eq!(drawn_near(100, 60, 1_000), 100, "which is due at once");
+}
+
+#[test]
+fn a_clock_set_back_brings_the_dates_of_the_grid_again() {
+    assert_eq!(drawn_near(1_060, 60, 95), 100, "not a thousand later");
+    assert_eq!(drawn_near(1_060, 60, 100), 160, "strictly later than now");
+    assert_eq!(drawn_near(1_060, 60, 99), 100, "but no later than needed");
+    assert_eq!(drawn_near(1_060, 60, -1_000), -980, "however far");
+}
+
+#[test]
+fn a_date_that_is_an_interval_away_or_less_stays() {
+    assert_eq!(drawn_near(160, 60, 100), 160, "just as far as it can be");
+    assert_eq!(drawn_near(160, 60, 159), 160, "near");
+    assert_eq!(drawn_near(160, 60, 500), 160, "past");
+    assert_eq!(drawn_near(Date::NEVER.nanos(), 60, 0), Date::NEVER.nanos());
+}
+
+#[test]
+fn drawing_near_agrees_with_stepping_back_and_never_overflows() {
+    for date in 0..300 {
+        for by in 1..20 {
+            let mut stepped = date;
+            while stepped - i64::try_from(by).unwrap() > 50 {
+                stepped -= i64::try_from(by).unwrap();
+            }
+            assert_eq!(drawn_near(date, by, 50), stepped, "{date} by {by}");
+        }
+    }
+    for extreme in [i64::MIN, i64::MAX, i64::MAX >> 1, 0] {
+        for by in [1, u64::MAX >> 1, u64::MAX] {
+            for now in [i64::MIN, i64::MAX, 0] {
+                drawn_near(extreme, by, now);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_date_is_as_far_away_on_another_clock() {
+    let shifted = |date, here, there| {
+        let (here, there) = (Date::new(here), Date::new(there));
+        Date::new(date).shifted(here, there).nanos()
+    };
+    assert_eq!(shifted(1_500, 1_000, 7), 507, "to come");
+    assert_eq!(shifted(900, 1_000, 7), -93, "past, and by as much");
+    let never = Date::NEVER.nanos();
+    assert_eq!(shifted(never, -5, 7), never, "no overflow");
+}
