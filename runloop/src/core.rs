@@ -83,7 +83,7 @@ pub(crate) trait Observing {
 #[derive(Clone)]
 pub(crate) struct Seat {
     pub(crate) order: i32,
-    /// Its number in the order of coming, which also names it.
+    /// When it came into this mode, in the order of coming, which also names the seat.
     pub(crate) number: u64,
     pub(crate) how: How,
     pub(crate) observer: Rc<dyn Observing>,
@@ -173,7 +173,7 @@ pub(crate) struct Tables {
     pub(crate) common_observers: Vec<Seat>,
     /// Closures for any common mode.
     pub(crate) common_closures: VecDeque<(u64, Closure)>,
-    /// Numbers closures and observers in the order they came.
+    /// Numbers closures, observers and deadlines in the order they came.
     pub(crate) counter: u64,
     /// Signalled sources, in the order of their signals; the loop looks at each in every sources phase.
     pub(crate) signalled: VecDeque<Key>,
@@ -287,6 +287,8 @@ pub(crate) struct SourceEntry {
     pub(crate) state: Arc<State>,
     /// What it asked for; `NEVER` if nothing.
     pub(crate) deadline: Deadline,
+    /// When that was set, in the order of coming: it decides among equal ones in every mode.
+    pub(crate) deadline_set: u64,
     /// The modes it is in.
     pub(crate) members: SmallVec<[Member; 1]>,
     /// The first of its watches, as an index, or `u32::MAX`.

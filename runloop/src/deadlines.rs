@@ -68,8 +68,6 @@ pub(crate) struct Deadlines {
     dates: Heap,
     /// Their limits.
     limits: Heap,
-    /// The order of insertion, for ties.
-    inserted: u64,
 }
 
 impl Deadlines {
@@ -78,7 +76,6 @@ impl Deadlines {
             strict: Heap::new(),
             dates: Heap::new(),
             limits: Heap::new(),
-            inserted: 0,
         }
     }
 
@@ -97,36 +94,39 @@ impl Deadlines {
         firsts.into_iter().flatten().map(|first| first.0.0).min()
     }
 
-    pub(crate) fn insert(&mut self, deadline: Deadline, value: u32) -> Slot {
-        self.inserted += 1;
-        let rank = (deadline.at, self.inserted);
+    /// Puts in a deadline, with the number of its setting: among equals the lower number is first.
+    pub(crate) fn insert(&mut self, deadline: Deadline, number: u64, value: u32) -> Slot {
+        let rank = (deadline.at, number);
         if !deadline.is_tolerant() {
             return self.strict.insert(rank, value);
         }
         let slot = self.dates.insert(rank, value);
-        let same = self.limits.insert((deadline.limit, self.inserted), value);
+        let same = self.limits.insert((deadline.limit, number), value);
         debug_assert_eq!(slot, same, "the two heaps are changed in step");
         Slot(slot.0 | TOLERANT)
     }
 
-    /// Moves an entry, which may have another slot then; among equals it is the last again.
-    pub(crate) fn update(&mut self, slot: Slot, deadline: Deadline, value: u32) -> Slot {
+    /// Moves an entry, which may have another slot then.
+    pub(crate) fn update(
+        &mut self,
+        slot: Slot,
+        deadline: Deadline,
+        number: u64,
+        value: u32,
+    ) -> Slot {
         match (strip(slot), deadline.is_tolerant()) {
             (Ok(strict), false) => {
-                self.inserted += 1;
-                self.strict.update(strict, (deadline.at, self.inserted));
+                self.strict.update(strict, (deadline.at, number));
                 slot
             }
             (Err(tolerant), true) => {
-                self.inserted += 1;
-                self.dates.update(tolerant, (deadline.at, self.inserted));
-                let limit = (deadline.limit, self.inserted);
-                self.limits.update(tolerant, limit);
+                self.dates.update(tolerant, (deadline.at, number));
+                self.limits.update(tolerant, (deadline.limit, number));
                 slot
             }
             _ => {
                 self.remove(slot);
-                self.insert(deadline, value)
+                self.insert(deadline, number, value)
             }
         }
     }
@@ -169,13 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn equal_dates_come_out_in_the_order_they_were_put_in_whatever_their_tolerance() {
+    fn equal_dates_come_out_in_the_order_of_their_numbers_whatever_their_tolerance() {
         let mut deadlines = Deadlines::new();
         let limit = |value: u32| 7 + u64::from(value % 3);
-        let slots: Vec<Slot> = (0..50)
-            .map(|value| deadlines.insert(within(7, limit(value)), value))
+        // Put in last to first: what came first is told by the number alone.
+        let values = (0..50_u32).rev();
+        let slots: Vec<Slot> = values
+            .map(|value| deadlines.insert(within(7, limit(value)), u64::from(value), value))
             .collect();
-        for (value, slot) in (0..).zip(slots) {
+        for (value, slot) in (0..).zip(slots.into_iter().rev()) {
             assert_eq!(deadlines.first(), Some((Tick(7), value)), "in their order");
             deadlines.remove(slot);
         }
@@ -183,12 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_deadline_is_the_last_among_its_equals() {
+    fn a_moved_deadline_has_the_place_of_its_new_number() {
         for limit in [5, 9] {
             let mut deadlines = Deadlines::new();
-            let moved = deadlines.insert(within(1, 1), 1);
-            deadlines.insert(within(5, 5), 2);
-            deadlines.update(moved, within(5, limit), 1);
+            let moved = deadlines.insert(within(1, 1), 1, 1);
+            deadlines.insert(within(5, 5), 2, 2);
+            deadlines.update(moved, within(5, limit), 3, 1);
             let expected = Some((Tick(5), 2));
             assert_eq!(deadlines.first(), expected, "the one that was there");
         }
@@ -197,10 +199,10 @@ mod tests {
     #[test]
     fn the_loop_may_sleep_until_the_earliest_limit_and_not_until_the_earliest_date() {
         let mut deadlines = Deadlines::new();
-        deadlines.insert(within(10, 100), 0);
+        deadlines.insert(within(10, 100), 1, 0);
         assert_eq!(deadlines.limit(), Some(Tick(100)), "the only one");
-        let sooner = deadlines.insert(within(20, 50), 1);
-        let strict = deadlines.insert(within(30, 30), 2);
+        let sooner = deadlines.insert(within(20, 50), 2, 1);
+        let strict = deadlines.insert(within(30, 30), 3, 2);
         assert_eq!(deadlines.limit(), Some(Tick(30)), "no tolerance");
         assert_eq!(deadlines.first(), Some((Tick(10), 0)), "due before that");
         deadlines.remove(strict);
@@ -226,7 +228,7 @@ mod tests {
             let deadline = within(at, at + next(3) * next(50));
             match (model.get(&value).copied(), next(3)) {
                 (None, _) => {
-                    let slot = deadlines.insert(deadline, value);
+                    let slot = deadlines.insert(deadline, step, value);
                     model.insert(value, (deadline, step, slot));
                 }
                 (Some((_, _, slot)), 0) => {
@@ -234,7 +236,7 @@ mod tests {
                     model.remove(&value);
                 }
                 (Some((_, _, slot)), _) => {
-                    let slot = deadlines.update(slot, deadline, value);
+                    let slot = deadlines.update(slot, deadline, step, value);
                     model.insert(value, (deadline, step, slot));
                 }
             }

@@ -186,6 +186,7 @@ impl RunLoop {
             callee,
             state: Arc::clone(state),
             deadline: Deadline::NEVER,
+            deadline_set: 0,
             members: SmallVec::new(),
             first_watch: u32::MAX,
             firing: 0,
@@ -243,7 +244,6 @@ impl Tables {
         } else {
             How::INDIVIDUAL
         };
-        let mut changed = mode != Mode::COMMON && !self.is_member(key, mode, how);
         let (mut joined, mut gained) = (SmallVec::new(), SmallVec::<[Mode; 4]>::new());
         for concrete in self.concrete(mode) {
             if self.is_member(key, concrete, how) {
@@ -261,9 +261,10 @@ impl Tables {
             }
             gained.push(concrete);
         }
+        let mut changed = !gained.is_empty();
         if let Some(entry) = self.sources.get_mut(key) {
             if mode == Mode::COMMON {
-                changed = !entry.flags.contains(SourceFlags::COMMON);
+                changed |= !entry.flags.contains(SourceFlags::COMMON);
                 entry.flags.insert(SourceFlags::COMMON);
             }
             if entry.state.is_signalled() {

@@ -1,5 +1,6 @@
 //! Calling observers, and their places in the modes of a loop.
 
+use std::panic::resume_unwind;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -16,11 +17,15 @@ impl RunLoop {
     /// added meanwhile waits for the next moment.
     pub(crate) fn notify(&self, mode: Mode, activity: Activity) {
         for (number, observer) in self.core.with(|tables| tables.observers_of(mode, activity)) {
+            let mut panic = None;
             if observer.is_valid() && self.core.with(|tables| tables.has_seat(mode, number)) {
-                observer.observe(self, activity);
+                self.hook(&mut panic, || observer.observe(self, activity));
             }
             if !observer.is_valid() {
                 self.unseat(&observer);
+            }
+            if let Some(panic) = panic {
+                resume_unwind(panic);
             }
         }
     }
@@ -59,7 +64,8 @@ impl RunLoop {
     /// Puts every observer of the common set into a mode that has just joined the set.
     pub(crate) fn join_common_observers(&self, mode: Mode) {
         self.core.with(|tables| {
-            for seat in tables.common_observers.clone() {
+            for mut seat in tables.common_observers.clone() {
+                seat.number = tables.count();
                 tables.mode_or_new(mode).seat(seat);
             }
         });
@@ -104,43 +110,30 @@ impl Tables {
     }
 
     fn seat(&mut self, observer: Rc<dyn Observing>, order: i32, mode: Mode) -> bool {
-        let number = self.number_of(&observer);
         let how = if mode == Mode::COMMON {
             How::COMMON
         } else {
             How::INDIVIDUAL
         };
-        let seat = Seat {
+        let mut seat = Seat {
             order,
-            number,
+            number: 0,
             how,
             observer,
         };
         let mut changed = false;
         for concrete in self.concrete(mode) {
+            seat.number = self.count();
             changed |= self.mode_or_new(concrete).seat(seat.clone());
         }
         if mode == Mode::COMMON {
-            changed = !self
-                .common_observers
-                .iter()
-                .any(|other| other.number == number);
-            if changed {
+            let mut common = self.common_observers.iter();
+            if !common.any(|other| Rc::ptr_eq(&other.observer, &seat.observer)) {
                 self.common_observers.push(seat);
+                changed = true;
             }
         }
         changed
-    }
-
-    /// The number an observer has in this loop, or a new one.
-    fn number_of(&mut self, observer: &Rc<dyn Observing>) -> u64 {
-        let seats = self.modes().flat_map(|entry| &entry.observers);
-        let mut seats = seats.chain(&self.common_observers);
-        let known = seats
-            .find(|seat| Rc::ptr_eq(&seat.observer, observer))
-            .map(|seat| seat.number);
-        drop(seats);
-        known.unwrap_or_else(|| self.count())
     }
 
     fn unseat_from(&mut self, observer: &Rc<dyn Observing>, mode: Mode) -> (bool, Vec<Seat>) {
@@ -186,7 +179,7 @@ impl ModeEntry {
         let known = self
             .observers
             .iter_mut()
-            .find(|other| other.number == seat.number);
+            .find(|other| Rc::ptr_eq(&other.observer, &seat.observer));
         if let Some(known) = known {
             let new = !known.how.contains(seat.how);
             known.how |= seat.how;

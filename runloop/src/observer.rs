@@ -10,7 +10,7 @@ use crate::core::{Observing, RunLoop};
 /// A closure that is told of certain moments of a loop's runs.
 ///
 /// It belongs to the thread that makes it and can be in several modes of that thread's loop. It is called in ascending
-/// order of `order`, equal ones as they were added, and it is not called again while it is being called: a nested run
+/// order of `order`, equal ones as they came into the mode, and it is not called again while it is being called: a nested run
 /// skips it. Observers alone do not keep a mode from being empty.
 ///
 /// Counterpart: `CFRunLoopObserver`.

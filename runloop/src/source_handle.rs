@@ -143,18 +143,17 @@ impl SourceHandle {
     }
 
     fn ask(&self, request: Request) {
-        if self.state.traits.reentrant {
-            return self.state.request(request);
-        }
-        let granted = self.locally(|run_loop, key| {
+        let here = self.locally(|run_loop, key| {
+            let id = run_loop.core.shared.id;
             // What other threads have asked for before comes first, so that the latest wish is the one that holds.
-            for earlier in self.state.take_requests(run_loop.core.shared.id) {
+            for earlier in self.state.take_requests(id) {
                 run_loop.grant(key, earlier);
             }
             run_loop.grant(key, request);
+            id
         });
-        if granted.is_none() {
-            self.state.request(request);
+        if here.is_none() || self.state.is_in_several() {
+            self.state.request_others(request, here.unwrap_or(0));
         }
     }
 

@@ -244,8 +244,8 @@ impl State {
         self.flags.fetch_or(TOLD, Ordering::AcqRel) & TOLD == 0
     }
 
-    /// Asks something of the source in every loop it is in.
-    pub(crate) fn request(&self, request: Request) {
+    /// Asks something of the source in every loop it is in but one, which has granted it already.
+    pub(crate) fn request_others(&self, request: Request, granted: u32) {
         if self.made_in.is_forked() {
             return;
         }
@@ -257,6 +257,7 @@ impl State {
             .iter()
             .map(|first| first.0.id)
             .chain(further)
+            .filter(|&id| id != granted)
             .collect();
         for id in ids {
             rest.requests
@@ -264,7 +265,7 @@ impl State {
             rest.requests.push((id, request));
         }
         self.flags.fetch_or(REQUESTED, Ordering::AcqRel);
-        self.tell(&homes, 0);
+        self.tell(&homes, granted);
     }
 
     /// Takes back the mark that a notice is on its way to the first loop.

@@ -20,18 +20,23 @@ type Modes = SmallVec<[Mode; 4]>;
 impl Tables {
     /// Sets, moves or clears the deadline of a source in every mode it is in.
     pub(crate) fn set_deadline(&mut self, source: Key, deadline: Deadline) {
+        let number = self.count();
         let Some((entry, mut modes)) = self.source_and_modes(source) else {
             return;
         };
         entry.deadline = deadline;
+        entry.deadline_set = number;
         for member in &mut entry.members {
             let Some(mode) = modes.at(member.mode) else {
                 continue;
             };
             match (member.slot == Slot::NONE, deadline.is_never()) {
-                (true, false) => member.slot = mode.deadlines.insert(deadline, source.index),
+                (true, false) => {
+                    member.slot = mode.deadlines.insert(deadline, number, source.index);
+                }
                 (false, false) => {
-                    member.slot = mode.deadlines.update(member.slot, deadline, source.index);
+                    let slot = member.slot;
+                    member.slot = mode.deadlines.update(slot, deadline, number, source.index);
                 }
                 (false, true) => {
                     mode.deadlines.remove(member.slot);
@@ -72,7 +77,9 @@ impl Tables {
         };
         let mut slot = Slot::NONE;
         if !entry.deadline.is_never() {
-            slot = at.deadlines.insert(entry.deadline, source.index);
+            slot = at
+                .deadlines
+                .insert(entry.deadline, entry.deadline_set, source.index);
         }
         at.members += 1;
         at.lively += usize::from(!entry.state.traits.passive);

@@ -167,7 +167,8 @@ impl Tables {
         for member in &mut entry.members {
             if member.slot == Slot::NONE && !entry.deadline.is_never() {
                 if let Some(mode) = modes.at(member.mode) {
-                    member.slot = mode.deadlines.insert(entry.deadline, source.index);
+                    let number = entry.deadline_set;
+                    member.slot = mode.deadlines.insert(entry.deadline, number, source.index);
                 }
             }
         }
