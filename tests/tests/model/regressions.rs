@@ -1,0 +1,163 @@
+//! Programs for which the loop and the model differed once, made small; and some that never did, for the rules that they pin.
+
+use crate::agree;
+use crate::program::Action::{
+    Add, AddCommon, AddObserver, Advance, Due, Look, Panic, Perform, Remove, Run, Signal, Watch,
+    Write,
+};
+use crate::program::{
+    For::{APass, Millis},
+    How::{Plain, WhenEmpty},
+    In::{A, B, C, Common},
+    List, ObserverDef, Program, Script, SourceDef,
+    Trait::Reentrant,
+};
+use tests::Watchdog;
+
+/// A source that does this in its calls.
+fn source(calls: Vec<Script>) -> SourceDef {
+    SourceDef {
+        calls: List(calls),
+        ..SourceDef::default()
+    }
+}
+
+/// A program with these sources.
+fn program(sources: Vec<SourceDef>, main: Script) -> Program {
+    Program {
+        sources: List(sources),
+        observers: List::default(),
+        main,
+    }
+}
+
+#[test]
+fn what_its_own_thread_asks_of_a_reentrant_source_takes_effect_at_once() {
+    let _watchdog = Watchdog::new();
+    let mut reentrant = source(vec![]);
+    reentrant.traits = List(vec![Reentrant]);
+    reentrant.watches = List(vec![1]);
+    let main = vec![
+        Add(0, B),
+        Due(0, Some(-2)),
+        Look,
+        Due(0, None),
+        Watch(0, 0, false),
+        Write(1),
+        Run(B, APass, Plain),
+    ];
+    agree(&program(vec![reentrant], List(main)));
+}
+
+#[test]
+fn adding_to_the_common_set_what_has_left_a_mode_of_it_changes_something() {
+    let _watchdog = Watchdog::new();
+    let main = vec![Add(0, Common), Remove(0, A), Add(0, Common), Add(0, Common)];
+    agree(&program(vec![source(vec![])], List(main)));
+}
+
+#[test]
+fn an_observer_that_panicked_is_in_no_mode() {
+    let _watchdog = Watchdog::new();
+    for moments in [1, 128] {
+        let mut program = program(
+            vec![source(vec![])],
+            List(vec![
+                Add(0, A),
+                AddObserver(0, Common),
+                Run(A, APass, Plain),
+            ]),
+        );
+        program.observers.0.push(ObserverDef {
+            moments,
+            calls: List(vec![List(vec![Panic])]),
+            ..ObserverDef::default()
+        });
+        agree(&program);
+    }
+}
+
+#[test]
+fn equal_observers_are_called_in_the_order_in_which_they_came_into_the_mode() {
+    let _watchdog = Watchdog::new();
+    let main = vec![
+        Add(0, B),
+        AddObserver(1, A),
+        AddObserver(0, B),
+        AddCommon(B),
+        AddObserver(1, Common),
+        Run(B, Millis(2), Plain),
+    ];
+    let mut program = program(vec![source(vec![])], List(main));
+    for _ in 0..2 {
+        program.observers.0.push(ObserverDef {
+            moments: 32,
+            ..ObserverDef::default()
+        });
+    }
+    agree(&program);
+}
+
+#[test]
+fn an_observer_that_leaves_a_mode_and_comes_back_meanwhile_waits_for_the_next_moment() {
+    let _watchdog = Watchdog::new();
+    let again = vec![
+        crate::program::Action::RemoveObserver(1, A),
+        AddObserver(1, A),
+    ];
+    let main = vec![
+        Add(0, A),
+        AddObserver(0, A),
+        AddObserver(1, A),
+        AddObserver(1, B),
+        Run(A, APass, Plain),
+        Run(A, APass, Plain),
+    ];
+    let mut program = program(vec![source(vec![])], List(main));
+    for calls in [List(vec![List(again)]), List(vec![])] {
+        program.observers.0.push(ObserverDef {
+            moments: 2,
+            calls,
+            ..ObserverDef::default()
+        });
+    }
+    agree(&program);
+}
+
+#[test]
+fn equal_deadlines_are_served_in_the_order_in_which_they_were_set_whenever_the_mode_was_joined() {
+    let _watchdog = Watchdog::new();
+    let main = vec![
+        Add(0, C),
+        Add(1, A),
+        Due(0, Some(5)),
+        Due(1, Some(5)),
+        Signal(1),
+        Run(A, Millis(9), WhenEmpty),
+    ];
+    let late = vec![List(vec![Add(0, A)])];
+    agree(&program(vec![source(vec![]), source(late)], List(main)));
+}
+
+#[test]
+fn a_deadline_that_waited_for_the_end_of_a_call_keeps_its_place_among_equals() {
+    let _watchdog = Watchdog::new();
+    // The first one is being performed when a nested run finds it due.
+    let inside = vec![
+        Due(0, Some(1)),
+        Due(1, Some(1)),
+        Perform(A, List(vec![Due(1, Some(1))])),
+        Advance(1),
+        Run(C, Millis(1), WhenEmpty),
+        Run(A, APass, Plain),
+    ];
+    let main = vec![
+        Add(0, A),
+        Add(1, B),
+        Signal(0),
+        Run(A, Millis(3), Plain),
+        Run(B, Millis(3), Plain),
+    ];
+    let nested = source(vec![List(inside)]);
+    agree(&program(vec![nested, source(vec![])], List(main)));
+}
