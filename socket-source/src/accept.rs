@@ -8,8 +8,10 @@ use runloop::RunLoop;
 use socket2::SockAddr;
 
 use crate::backoff::Backoff;
-use crate::error::{AcceptError, AdoptError, ListenError};
-use crate::options::{Reenable, SocketOptions};
+use crate::callbacks::Callbacks;
+use crate::error::{AcceptError, AdoptError, BindError};
+use crate::options::SocketOptions;
+use crate::shared::Manner;
 use crate::socket::Socket;
 use crate::source::{Kind, Next, Turn, adopt};
 use crate::sys::{self, Refusal};
@@ -18,8 +20,8 @@ impl Socket {
     /// Listens at an address, and calls back with every connection.
     ///
     /// The address is a `std::net::SocketAddr` (port zero: a free one), or a [`SockAddr`], which may be a path. A path
-    /// must not exist, and is left behind: removing it is the caller's. TCP addresses are reused at once unless the
-    /// options say otherwise.
+    /// must not exist, and is left behind: removing it is the caller's. TCP addresses are reused at once, and `[::]` serves
+    /// IPv4 as well, unless the options say otherwise.
     ///
     /// Up to 16 connections are accepted in one pass, one before each call. They are close-on-exec and non-blocking.
     /// When there is no room for another descriptor, the listener rests instead of spinning: see
@@ -29,7 +31,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`ListenError`].
+    /// [`BindError`].
     ///
     /// ```
     /// use runloop::{Mode, RunLoop};
@@ -54,7 +56,7 @@ impl Socket {
     pub fn listening(
         address: impl Into<SockAddr>,
         accept: impl FnMut(&RunLoop, &Self, Result<Accepted, AcceptError>) + 'static,
-    ) -> Result<Self, ListenError> {
+    ) -> Result<Self, BindError> {
         Self::listening_with(SocketOptions::new(), address, accept)
     }
 
@@ -62,7 +64,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`ListenError`].
+    /// [`BindError`].
     ///
     /// ```
     /// use socket_source::{Socket, SocketOptions};
@@ -77,8 +79,8 @@ impl Socket {
         options: SocketOptions,
         address: impl Into<SockAddr>,
         accept: impl FnMut(&RunLoop, &Self, Result<Accepted, AcceptError>) + 'static,
-    ) -> Result<Self, ListenError> {
-        let native = sys::listen(&address.into(), options.backlog, options.exclusive_address)?;
+    ) -> Result<Self, BindError> {
+        let native = sys::listen(&address.into(), &options)?;
         let accepting = Accepting::new(&options, accept);
         Ok(adopt(options, native, accepting))
     }
@@ -153,7 +155,7 @@ impl Socket {
 ///     # drop(added);
 /// })?;
 /// # drop(listener);
-/// # Ok::<(), socket_source::ListenError>(())
+/// # Ok::<(), socket_source::BindError>(())
 /// ```
 #[derive(Debug)]
 pub struct Accepted {
@@ -191,7 +193,6 @@ impl From<Accepted> for OwnedFd {
 struct Accepting<F> {
     /// How many connections one turn accepts.
     most: usize,
-    reenable: Reenable,
     backoff: Cell<Backoff>,
     /// Borrowed while it runs: its source is never performed within itself.
     callback: RefCell<F>,
@@ -201,7 +202,6 @@ impl<F> Accepting<F> {
     fn new(options: &SocketOptions, callback: F) -> Self {
         Self {
             most: options.accepts_per_pass,
-            reenable: options.reenable,
             backoff: Cell::new(Backoff::new()),
             callback: RefCell::new(callback),
         }
@@ -220,7 +220,9 @@ impl<F> Kind for Accepting<F>
 where
     F: FnMut(&RunLoop, &Socket, Result<Accepted, AcceptError>) + 'static,
 {
-    fn serve(&self, turn: &Turn<'_>) -> Next {
+    const MANNER: Manner = Manner::Never;
+
+    fn incoming(&self, turn: &Turn<'_>) -> Next {
         let tell = |result| {
             let mut accept = self.callback.borrow_mut();
             accept(turn.run_loop, turn.socket, result);
@@ -229,9 +231,7 @@ where
             match turn.socket.shared().with(sys::accept) {
                 Some(Ok((native, peer))) => {
                     self.backoff.set(Backoff::new());
-                    if self.reenable == Reenable::ByHand {
-                        turn.socket.pause();
-                    }
+                    turn.before(Callbacks::READ);
                     tell(Ok(Accepted { native, peer }));
                 }
                 Some(Err(Refusal::Skip)) => {}

@@ -1,6 +1,14 @@
 //! What is settled about a socket when its source is made.
 
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
 use runloop::{OnPanic, SourceOptions};
+
+use crate::callbacks::Callbacks;
+use crate::outbox::Marks;
 
 /// What is settled about a socket when its source is made.
 ///
@@ -14,22 +22,33 @@ use runloop::{OnPanic, SourceOptions};
 /// let options = SocketOptions::new().name("web server").backlog(64).accepts_per_pass(4);
 /// # drop(options);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SocketOptions {
     /// Exclusive always: the callback of a socket is not called again while it runs.
     pub(crate) source: SourceOptions,
     pub(crate) backlog: u32,
     pub(crate) accepts_per_pass: usize,
     pub(crate) exclusive_address: bool,
+    pub(crate) only_v6: bool,
     pub(crate) bytes_per_pass: usize,
-    pub(crate) paused: bool,
-    pub(crate) reenable: Reenable,
+    pub(crate) datagrams_per_pass: usize,
+    /// What is not called back at first.
+    pub(crate) disabled: Callbacks,
+    /// What goes on by itself after a callback.
+    pub(crate) automatic: Callbacks,
     pub(crate) at_end: AtEnd,
+    pub(crate) marks: Marks,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) configure: Option<Configure>,
 }
 
+/// What is done to a socket that has just been made.
+pub(crate) type Configure = Arc<dyn Fn(&socket2::Socket) -> io::Result<()> + Send + Sync>;
+
 impl SocketOptions {
-    /// Order 0, no name, a backlog of 1,024, at most 16 connections and 64 KiB per pass, not paused, re-enabled by
-    /// itself, invalidated at the end of its stream.
+    /// Order 0, no name, a backlog of 1,024, at most 16 connections, 16 datagrams and 64 KiB per pass, not paused, what
+    /// comes in re-enabled by itself and the news of room by hand, invalidated at the end of its stream, an outbox from
+    /// 64 KiB to 1 MiB, 30 s to connect.
     ///
     /// ```
     /// let options = socket_source::SocketOptions::new();
@@ -42,10 +61,18 @@ impl SocketOptions {
             backlog: BACKLOG,
             accepts_per_pass: ACCEPTS_PER_PASS,
             exclusive_address: false,
+            only_v6: false,
             bytes_per_pass: usize::MAX,
-            paused: false,
-            reenable: Reenable::default(),
+            datagrams_per_pass: DATAGRAMS_PER_PASS,
+            disabled: Callbacks::empty(),
+            automatic: Callbacks::READ,
             at_end: AtEnd::default(),
+            marks: Marks {
+                low: OUTBOX_LOW,
+                high: OUTBOX_HIGH,
+            },
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            configure: None,
         }
     }
 
@@ -80,15 +107,76 @@ impl SocketOptions {
 
     /// All kinds: begins paused, until [`Socket::resume`](crate::Socket::resume).
     #[must_use]
-    pub fn paused(mut self) -> Self {
-        self.paused = true;
+    pub fn paused(self) -> Self {
+        self.disabled(Callbacks::READ)
+    }
+
+    /// All kinds: begins with these callbacks disabled, until [`Socket::enable`](crate::Socket::enable).
+    #[must_use]
+    pub fn disabled(mut self, kinds: Callbacks) -> Self {
+        self.disabled |= kinds;
         self
     }
 
-    /// All kinds: whether the next event follows by itself or has to be asked for.
+    /// All kinds: whether the next callback of these kinds follows by itself or has to be asked for. What comes in does,
+    /// and the news of room does not, unless this says otherwise; a connection is made once.
     #[must_use]
-    pub fn reenable(mut self, reenable: Reenable) -> Self {
-        self.reenable = reenable;
+    pub fn reenable(mut self, kinds: Callbacks, reenable: Reenable) -> Self {
+        self.automatic
+            .set(kinds, reenable == Reenable::Automatically);
+        self
+    }
+
+    /// Sockets that are made here: does something to each before it is bound or connected, such as setting options.
+    ///
+    /// ```
+    /// use socket_source::SocketOptions;
+    /// let options = SocketOptions::new().configure(|socket| {
+    ///     socket.set_tcp_nodelay(true)?;
+    ///     socket.set_recv_buffer_size(1 << 20)
+    /// });
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn configure(
+        mut self,
+        configure: impl Fn(&socket2::Socket) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.configure = Some(Arc::new(configure));
+        self
+    }
+
+    /// Sockets that send: how much may wait to be sent. At `high` bytes nothing more is taken; when no more than `low`
+    /// wait after that, the callback is told that there is room. One `send` may lead beyond the high mark, so a large
+    /// piece is never refused for its size alone. Every piece counts 128 bytes beside its own.
+    #[must_use]
+    pub fn outbox(mut self, low: usize, high: usize) -> Self {
+        let high = high.max(1);
+        let low = low.min(high - 1);
+        self.marks = Marks { low, high };
+        self
+    }
+
+    /// Connecting sockets: how long everything may take, from the first pass until there is a connection, looking up
+    /// names included. `None` leaves it to the system, which may try for minutes. Several addresses share the time.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = timeout.into();
+        self
+    }
+
+    /// Sockets that are bound here to an IPv6 address: refuses IPv4. Otherwise a socket at `[::]` serves both, whatever
+    /// the system's default.
+    #[must_use]
+    pub fn only_v6(mut self) -> Self {
+        self.only_v6 = true;
+        self
+    }
+
+    /// Datagram sockets: how many (at least one) are received before others have their turn.
+    #[must_use]
+    pub fn datagrams_per_pass(mut self, most: usize) -> Self {
+        self.datagrams_per_pass = most.max(1);
         self
     }
 
@@ -137,22 +225,32 @@ impl Default for SocketOptions {
     }
 }
 
-/// Whether a socket goes on by itself when its callback has returned.
+impl fmt::Debug for SocketOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketOptions")
+            .field("source", &self.source)
+            .field("disabled", &self.disabled)
+            .field("automatic", &self.automatic)
+            .field("marks", &self.marks)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a kind of callback goes on by itself when it has returned.
 ///
 /// Counterpart: `kCFSocketAutomaticallyReenableReadCallBack` and its siblings.
 ///
 /// ```
-/// use socket_source::{Reenable, SocketOptions};
-/// let options = SocketOptions::new().reenable(Reenable::ByHand);
+/// use socket_source::{Callbacks, Reenable, SocketOptions};
+/// let options = SocketOptions::new().reenable(Callbacks::READ, Reenable::ByHand);
 /// # drop(options);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Reenable {
-    /// The next connection or piece is delivered as soon as it is there.
+    /// The next one follows as soon as there is a reason for it.
     #[default]
     Automatically,
-    /// The socket is paused before each connection or piece is delivered:
-    /// [`Socket::resume`](crate::Socket::resume) asks for the next one.
+    /// The kind is disabled before each of its callbacks: [`Socket::enable`](crate::Socket::enable) asks for the next one.
     ByHand,
 }
 
@@ -167,10 +265,10 @@ pub enum Reenable {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AtEnd {
-    /// It is invalidated, and so closed, when the callback has returned.
+    /// It is invalidated, and so closed, when the callback has returned and what waits to be sent has gone.
     #[default]
     Invalidate,
-    /// It stays open: the other side may still read. It calls back no more, and keeps its modes from being empty until
+    /// It stays open: the other side may still read. Nothing comes in any more, and it keeps its modes from being empty until
     /// it is removed or invalidated.
     Keep,
 }
@@ -179,3 +277,11 @@ pub enum AtEnd {
 const BACKLOG: u32 = 1_024;
 /// How many connections one pass accepts, so that a flood of them leaves the loop room for others.
 const ACCEPTS_PER_PASS: usize = 16;
+/// How many datagrams one pass receives.
+const DATAGRAMS_PER_PASS: usize = 16;
+/// Where the callback is told that there is room.
+const OUTBOX_LOW: usize = 64 * 1_024;
+/// Where nothing more is taken to be sent.
+const OUTBOX_HIGH: usize = 1_024 * 1_024;
+/// Long enough for three attempts of TCP, short enough for somebody who waits.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -15,9 +15,24 @@ pub(crate) fn receive(
     most: usize,
     fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
 ) -> io::Result<Bytes> {
+    receive_with(BUFFER_BYTES / 2, most, fill)
+}
+
+/// As [`receive`], for what cannot be received in parts: there is always room for 64 KiB.
+pub(crate) fn receive_whole(
+    fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<Bytes> {
+    receive_with(BUFFER_BYTES, BUFFER_BYTES, fill)
+}
+
+fn receive_with(
+    least: usize,
+    most: usize,
+    fill: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<Bytes> {
     // A thread that is near its end has no buffer any more, and pays for a new one.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
-    if buffer.len() < BUFFER_BYTES / 2 {
+    if buffer.len() < least {
         // Takes the old memory if all pieces of it are gone, and new memory otherwise.
         buffer.clear();
         buffer.resize(BUFFER_BYTES, 0);

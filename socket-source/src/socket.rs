@@ -6,18 +6,24 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use runloop::{AsSource, Interest, SourceHandle, Token};
+use runloop::{AsSource, SourceHandle, Token};
 use socket2::SockAddr;
 
+use crate::callbacks::Callbacks;
 use crate::error::{AddressError, TakeError};
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 
 /// A socket that calls back on the run loop of the thread that makes it.
 ///
 /// What it calls back for is its kind: [`listening`](Self::listening) and [`accepting`](Self::accepting) sockets hand out
-/// connections, [`reading`](Self::reading) sockets hand out what arrives on a stream. Add it to a mode with
-/// [`RunLoop::add`](runloop::RunLoop::add); until then, and whenever it is in no mode that runs, nothing is accepted and
-/// nothing is read.
+/// connections, [`connecting`](Self::connecting) and [`reading`](Self::reading) sockets what arrives on a stream,
+/// [`binding`](Self::binding) and [`receiving`](Self::receiving) sockets datagrams; for a [`watching`](Self::watching)
+/// socket the callback does everything itself. Add it to a mode with [`RunLoop::add`](runloop::RunLoop::add); until then,
+/// and whenever it is in no mode that runs, nothing is accepted, connected or read, and what the system did not take of
+/// what was sent waits.
+///
+/// When several things are ready in one pass, the callbacks come in this order: connected, incoming, sent, room to send.
+/// Before each of them it is checked whether the socket is still valid, enabled and in the mode.
 ///
 /// Clones are the same socket, and equal. They may cross threads; the callback stays where it is. The socket is closed
 /// when it is invalidated, when its thread ends, or when the last clone is dropped while it is in no mode.
@@ -55,14 +61,12 @@ impl Socket {
         Self { handle, shared }
     }
 
-    /// Stops deliveries, from any thread, at any time, before the socket is in a loop as well. What arrives waits in the
-    /// system, and the other side is slowed down when there is no room for more.
+    /// Stops what comes in, from any thread, at any time, before the socket is in a loop as well. What arrives waits in the
+    /// system, and the other side is slowed down when there is no room for more. The same as disabling
+    /// [`Callbacks::READ`].
     ///
     /// On the socket's own thread nothing is delivered from here on; from another thread a callback that has begun may
     /// still be running.
-    ///
-    /// Counterpart: `CFSocketDisableCallBacks`, which is forgotten if the socket is in no loop and lets one more event
-    /// pass if it is.
     ///
     /// ```
     /// use socket_source::Socket;
@@ -73,17 +77,10 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn pause(&self) {
-        self.shared.set_paused(true);
-        // From elsewhere the mark is enough: the source takes its interest back when it finds it. An order to do so could
-        // overtake, or be overtaken by, a `resume`.
-        if self.shared.is_home() {
-            self.handle.set_interest(NATIVE, Interest::empty());
-        }
+        self.disable(Callbacks::READ);
     }
 
-    /// Delivers again, beginning with what has waited.
-    ///
-    /// Counterpart: `CFSocketEnableCallBacks`.
+    /// Delivers again what comes in, beginning with what has waited. The same as enabling [`Callbacks::READ`].
     ///
     /// ```
     /// use socket_source::{Socket, SocketOptions};
@@ -95,14 +92,56 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn resume(&self) {
-        self.shared.set_paused(false);
-        self.handle.set_interest(NATIVE, Interest::READABLE);
+        self.enable(Callbacks::READ);
     }
 
-    /// Whether it is paused.
+    /// Whether what comes in is not delivered.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.shared.is_paused()
+        !self.enabled().contains(Callbacks::READ)
+    }
+
+    /// Disables kinds of callback, from any thread, at any time, before the socket is in a loop as well. On the socket's
+    /// own thread none of them begins from here on.
+    ///
+    /// Counterpart: `CFSocketDisableCallBacks`, which is forgotten if the socket is in no loop and lets one more event
+    /// pass if it is.
+    pub fn disable(&self, kinds: Callbacks) {
+        self.shared.disable(kinds);
+        // From elsewhere the mark is enough: the source takes its interest back when it finds it.
+        if self.shared.is_home() {
+            self.follow();
+        }
+    }
+
+    /// Enables kinds of callback, from any thread, at any time; those that are re-enabled by hand, for one callback. Kinds
+    /// that this socket never has are ignored.
+    ///
+    /// Counterpart: `CFSocketEnableCallBacks`, which can only enable what the socket was created with.
+    ///
+    /// ```
+    /// use socket_source::{Callbacks, Socket, StreamEvent};
+    /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// let socket = Socket::reading(ours, |_, socket, event| match event {
+    ///     StreamEvent::Writable => drop(socket.send("as soon as there is room")),
+    ///     other => println!("{other:?}"),
+    /// })?;
+    /// socket.enable(Callbacks::WRITE);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn enable(&self, kinds: Callbacks) {
+        self.shared.enable(kinds);
+        if kinds.contains(Callbacks::CONNECT) && self.shared.phase() == Phase::Dialing {
+            // There may be no descriptor yet, or its time may be over.
+            self.handle.signal();
+        }
+        self.look();
+    }
+
+    /// The kinds of callback that are enabled.
+    #[must_use]
+    pub fn enabled(&self) -> Callbacks {
+        self.shared.enabled()
     }
 
     /// Its own address, as the system knows it now: the way to learn the port that was chosen for port zero.
@@ -147,6 +186,26 @@ impl Socket {
         self.address(socket2::Socket::peer_addr)
     }
 
+    /// Does something with the operating system's socket, such as reading or setting an option; nothing if it is closed
+    /// or not made yet. What would wait or take bytes away from the callback is better left alone.
+    ///
+    /// Counterpart: `CFSocketGetNative`.
+    ///
+    /// ```
+    /// use socket_source::Socket;
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// let socket = Socket::reading(stream, |_, _, _| {})?;
+    /// let set = socket.native(|native| native.set_tcp_nodelay(true));
+    /// assert!(matches!(set, Some(Ok(()))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn native<R>(&self, call: impl FnOnce(&socket2::Socket) -> R) -> Option<R> {
+        // A share of its own and no lock, since the caller may do anything.
+        let native = self.shared.share().filter(|_| self.is_valid())?;
+        Some(call(&native))
+    }
+
     /// Ends it: after this returns no callback begins on any thread. The loop forgets the descriptor, and then it is
     /// closed: here, if this is the socket's own thread and its callback is not running; otherwise as soon as the loop
     /// looks or the callback has returned.
@@ -165,7 +224,7 @@ impl Socket {
     }
 
     /// Takes the operating system's socket back, open and non-blocking, with everything that has not been delivered. All
-    /// other clones are invalid from then on.
+    /// other clones are invalid from then on. One that is still connecting comes back as it stands.
     ///
     /// Works on the socket's own thread, in its own callback as well, and from anywhere as long as it is in no mode.
     ///
@@ -189,14 +248,36 @@ impl Socket {
             return Err(TakeError::Invalid);
         }
         let native = self.shared.take()?;
-        // The loop's share goes here, unless the process has forked and there is no loop to let go of it.
+        // The loop's share goes here.
         self.invalidate();
-        let native = Arc::into_inner(native).ok_or(TakeError::Watched)?;
+        let native = Arc::try_unwrap(native).or_else(|shared| {
+            // Somebody is inside of `native` on another thread, or above us on this one.
+            shared.try_clone().map_err(|_full| TakeError::Watched)
+        })?;
         Ok(native.into())
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(crate) fn handle(&self) -> &SourceHandle {
+        &self.handle
+    }
+
+    /// Has the loop look at what is wanted now: at once if it is this thread's, otherwise as soon as it can.
+    pub(crate) fn look(&self) {
+        if !self.shared.is_home() {
+            // An interest that another thread has worked out could arrive after a later one, so the source does that.
+            self.handle.signal();
+        } else {
+            self.follow();
+        }
+    }
+
+    /// Watches for what is wanted now.
+    fn follow(&self) {
+        self.handle.set_interest(NATIVE, self.shared.interest());
     }
 
     fn address(
@@ -238,7 +319,7 @@ impl fmt::Debug for Socket {
         f.debug_struct("Socket")
             .field("source", &self.handle)
             .field("descriptor", &descriptor)
-            .field("paused", &self.is_paused())
+            .field("enabled", &self.enabled())
             .finish()
     }
 }

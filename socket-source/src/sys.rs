@@ -1,35 +1,101 @@
-//! The operating system's side of a socket: making, preparing, accepting, receiving.
+//! The operating system's side of a socket: making, preparing, connecting, accepting, sending, receiving.
 //!
-//! Every system call of this crate is here, and none of them waits. A platform supplies exactly these functions; Linux is
-//! the one so far. Nothing here knows a loop.
+//! Every system call of this crate is here, and none of them waits but `resolve`, which has a thread for it. A platform
+//! supplies exactly these functions; Linux is the one so far. Nothing here knows a loop.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::net::sockopt::{socket_acceptconn, socket_type};
-use rustix::net::{RecvFlags, SocketFlags, SocketType, acceptfrom_with, recv};
-use socket2::{SockAddr, Socket, Type};
+use rustix::net::{
+    RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with,
+    recv, recvfrom,
+};
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::error::{AdoptError, ListenError};
+use crate::error::{AdoptError, BindError};
+use crate::options::SocketOptions;
 
 /// A listening stream socket at an address: `socket`, `bind`, `listen`.
-pub(crate) fn listen(
-    address: &SockAddr,
-    backlog: u32,
-    exclusive: bool,
-) -> Result<Socket, ListenError> {
-    // `socket2` sets close-on-exec in the same call.
-    let socket = Socket::new(address.domain(), Type::STREAM, None).map_err(ListenError::Create)?;
-    socket.set_nonblocking(true).map_err(ListenError::Create)?;
-    if !exclusive {
-        socket.set_reuse_address(true).map_err(ListenError::Reuse)?;
-    }
-    socket.bind(address).map_err(ListenError::Bind)?;
-    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-    socket.listen(backlog).map_err(ListenError::Listen)?;
+pub(crate) fn listen(address: &SockAddr, options: &SocketOptions) -> Result<Socket, BindError> {
+    let socket = bind(address, Type::STREAM, options)?;
+    let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
+    socket.listen(backlog).map_err(BindError::Listen)?;
     Ok(socket)
+}
+
+/// A datagram socket at an address: `socket`, `bind`.
+pub(crate) fn bind_datagrams(
+    address: &SockAddr,
+    options: &SocketOptions,
+) -> Result<Socket, BindError> {
+    bind(address, Type::DGRAM, options)
+}
+
+fn bind(address: &SockAddr, kind: Type, options: &SocketOptions) -> Result<Socket, BindError> {
+    let socket = make(address, kind).map_err(BindError::Create)?;
+    configure(&socket, address, kind, options).map_err(BindError::Configure)?;
+    socket.bind(address).map_err(BindError::Bind)?;
+    Ok(socket)
+}
+
+fn make(address: &SockAddr, kind: Type) -> io::Result<Socket> {
+    // `socket2` sets close-on-exec in the same call.
+    let socket = Socket::new(address.domain(), kind, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn configure(
+    socket: &Socket,
+    address: &SockAddr,
+    kind: Type,
+    options: &SocketOptions,
+) -> io::Result<()> {
+    // For datagrams it would let a second socket take what is meant for the first.
+    if kind == Type::STREAM && !options.exclusive_address {
+        socket.set_reuse_address(true)?;
+    }
+    if address.domain() == Domain::IPV6 {
+        socket.set_only_v6(options.only_v6)?;
+    }
+    options
+        .configure
+        .as_ref()
+        .map_or(Ok(()), |further| further(socket))
+}
+
+/// Begins to connect a new stream socket: `connect`. `WouldBlock` if it has to be tried again later, as with a Unix
+/// listener whose queue is full, for which nobody can wait.
+pub(crate) fn connect(address: &SockAddr, options: &SocketOptions) -> io::Result<Socket> {
+    let socket = make(address, Type::STREAM)?;
+    if let Some(further) = &options.configure {
+        further(&socket)?;
+    }
+    match socket.connect(address) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(socket),
+    }
+}
+
+/// Whether a connection attempt has succeeded, or the error with which it has ended. Asking takes the error away.
+pub(crate) fn is_connected(socket: &Socket) -> io::Result<bool> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match socket.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The addresses of a host: `getaddrinfo`. This may wait for a long time, so it is called on a thread of its own.
+pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SockAddr>> {
+    let addresses = (host, port).to_socket_addrs()?;
+    Ok(addresses.map(SockAddr::from).collect())
 }
 
 /// A listening socket from elsewhere.
@@ -48,6 +114,72 @@ pub(crate) fn adopt_stream(fd: OwnedFd) -> Result<Socket, AdoptError> {
         Ok(_) => Err(AdoptError::NotAStream(fd)),
         Err(error) => Err(unusable(fd, error)),
     }
+}
+
+/// A datagram socket from elsewhere.
+pub(crate) fn adopt_datagrams(fd: OwnedFd) -> Result<Socket, AdoptError> {
+    match socket_type(&fd) {
+        Ok(SocketType::DGRAM) => prepare(fd),
+        Ok(_) => Err(AdoptError::NotDatagrams(fd)),
+        Err(error) => Err(unusable(fd, error)),
+    }
+}
+
+/// A socket of any kind from elsewhere.
+pub(crate) fn adopt_any(fd: OwnedFd) -> Result<Socket, AdoptError> {
+    match socket_type(&fd) {
+        Ok(_) => prepare(fd),
+        Err(error) => Err(unusable(fd, error)),
+    }
+}
+
+/// Sends the pieces on a stream, or as many of their bytes as there is room for: `sendmsg`, never with a signal.
+pub(crate) fn send(socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.send_vectored_with_flags(pieces, send_flags())
+}
+
+/// Sends one datagram: `send` or `sendto`.
+pub(crate) fn send_datagram(
+    socket: &Socket,
+    bytes: &[u8],
+    to: Option<&SockAddr>,
+) -> io::Result<usize> {
+    match to {
+        Some(to) => socket.send_to_with_flags(bytes, to, send_flags()),
+        None => socket.send_with_flags(bytes, send_flags()),
+    }
+}
+
+/// Others who hold this socket may have made it blocking again, and a broken connection is an error and no signal.
+fn send_flags() -> i32 {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    i32::try_from(flags.bits()).expect("flags are small numbers")
+}
+
+/// Receives one datagram into as much room as there is: how much of it is there, how long it was, and whose it is if
+/// its sender has an address. `recvfrom`.
+pub(crate) fn receive_datagram(socket: &Socket, room: &mut [u8]) -> io::Result<Received> {
+    let (_, whole, from) = recvfrom(socket, room, RecvFlags::DONTWAIT | RecvFlags::TRUNC)?;
+    let from = from.as_ref().and_then(address);
+    Ok(Received { whole, from })
+}
+
+/// What is known of a datagram beside its bytes.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// How long it was.
+    pub(crate) whole: usize,
+    pub(crate) from: Option<SockAddr>,
+}
+
+/// An address in the form that callers know; none for a Unix socket without a name.
+fn address(address: &SocketAddrAny) -> Option<SockAddr> {
+    if let Ok(internet) = SocketAddr::try_from(address.clone()) {
+        return Some(internet.into());
+    }
+    let unix = SocketAddrUnix::try_from(address.clone()).ok()?;
+    let path = unix.path()?;
+    SockAddr::unix(std::str::from_utf8(path.to_bytes()).ok()?).ok()
 }
 
 /// The next connection that waits at a listening socket, close-on-exec and non-blocking from its first moment:

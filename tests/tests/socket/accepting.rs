@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{self, UnixListener, UnixStream};
 
 use runloop::{Limit, Mode, ReturnAfter, RunLoop};
-use socket_source::{AcceptError, ListenError, Reenable, SockAddr, Socket, SocketOptions};
+use socket_source::{AcceptError, BindError, Callbacks, Reenable, SockAddr, Socket, SocketOptions};
 use tests::{Log, Watchdog};
 
 use crate::{
@@ -84,7 +84,7 @@ fn a_connection_over_ipv6_is_accepted_and_read() {
             println!("this machine has no ::1, so only the error is looked at: {error:?}");
             assert!(!has_ipv6, "the standard library can listen there");
             assert!(
-                matches!(error, ListenError::Create(_) | ListenError::Bind(_)),
+                matches!(error, BindError::Create(_) | BindError::Bind(_)),
                 "{error:?}"
             );
             return;
@@ -243,7 +243,9 @@ fn a_paused_listener_leaves_connections_where_they_are() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
     let counted = log.clone();
-    let options = SocketOptions::new().paused().reenable(Reenable::ByHand);
+    let options = SocketOptions::new()
+        .paused()
+        .reenable(Callbacks::READ, Reenable::ByHand);
     let listener = listener(options, move |_, _, _| counted.add("accepted"));
     let address = address_of(&listener);
     let _clients = [(); 3].map(|()| TcpStream::connect(address).unwrap());

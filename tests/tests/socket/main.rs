@@ -1,11 +1,16 @@
-//! What a socket promises: accepting, reading, back-pressure, its end, and what it does when there is no room.
+//! What a socket promises: accepting, connecting, reading, sending, datagrams, back-pressure, its end, and what it does
+//! when there is no room.
 
 mod accepting;
+mod connecting;
+mod datagrams;
 mod ending;
 mod flow;
 mod full_table;
+mod kinds;
 mod reading;
 mod refusing;
+mod sending;
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};

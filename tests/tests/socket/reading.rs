@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use runloop::{Limit, Mode, OnPanic, Outcome, ReturnAfter, RunLoop};
 use socket_source::socket2::{Domain, SockRef, Socket as Native, Type};
-use socket_source::{AtEnd, ReadError, Reenable, Socket, SocketOptions, StreamEvent};
+use socket_source::{AtEnd, Callbacks, ReadError, Reenable, Socket, SocketOptions, StreamEvent};
 use tests::{Log, Watchdog};
 
 use crate::{anywhere, count_passes, drain, pass, pass_until, recorded, run, tcp_pair};
@@ -135,7 +135,7 @@ fn reading_by_hand_delivers_one_piece_for_each_resume() {
     let log = Log::new();
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let options = SocketOptions::new()
-        .reenable(Reenable::ByHand)
+        .reenable(Callbacks::READ, Reenable::ByHand)
         .bytes_per_pass(2);
     let socket = recorded(options, ours, &log);
     theirs.write_all(b"abcd").unwrap();

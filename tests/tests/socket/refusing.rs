@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use runloop::{Mode, RunLoop};
 use socket_source::socket2::SockRef;
 use socket_source::{
-    AcceptError, AddressError, AdoptError, ListenError, SockAddr, Socket, SocketOptions, TakeError,
+    AcceptError, AddressError, AdoptError, BindError, SockAddr, Socket, SocketOptions, TakeError,
 };
 use tests::{Log, Watchdog, in_own_process};
 
@@ -28,7 +28,7 @@ fn an_address_in_use_is_refused() {
     let path = place.path("taken");
     let _taken = UnixListener::bind(&path).unwrap();
     let refused = Socket::listening(SockAddr::unix(&path).unwrap(), |_, _, _| {});
-    assert!(matches!(refused, Err(ListenError::Bind(_))), "{refused:?}");
+    assert!(matches!(refused, Err(BindError::Bind(_))), "{refused:?}");
 }
 
 /// An address at which a connection lingers that the listener's side closed first.
@@ -49,7 +49,7 @@ fn a_restarted_server_listens_at_once_unless_it_wants_the_address_for_itself() {
         let address = lingering();
         let exclusive = SocketOptions::new().exclusive_address();
         let refused = Socket::listening_with(exclusive, address, |_, _, _| {});
-        assert!(matches!(refused, Err(ListenError::Bind(_))), "{refused:?}");
+        assert!(matches!(refused, Err(BindError::Bind(_))), "{refused:?}");
         let again = Socket::listening(address, |_, _, _| {}).unwrap();
         assert_eq!(address_of(&again), address, "by default");
     });
@@ -170,7 +170,7 @@ fn errors_say_one_layer_in_lower_case() {
     let refused = Socket::accepting(UdpSocket::bind(anywhere()).unwrap(), |_, _, _| {});
     let texts = [
         refused.unwrap_err().to_string(),
-        ListenError::Bind(io::ErrorKind::AddrInUse.into()).to_string(),
+        BindError::Bind(io::ErrorKind::AddrInUse.into()).to_string(),
         AcceptError::Failed(io::ErrorKind::InvalidInput.into()).to_string(),
         TakeError::Watched.to_string(),
     ];
