@@ -11,6 +11,8 @@ pub(crate) struct Batch {
     /// Made for a run that returns after one source, so with room for few events.
     pub(crate) few: bool,
     pub(crate) events: Events,
+    /// There was an event of a descriptor that nobody watches.
+    pub(crate) stray: bool,
     pub(crate) items: Vec<Item>,
     /// The descriptors of the source whose turn it is.
     pub(crate) fds: Vec<(Token, Readiness)>,

@@ -100,7 +100,7 @@ impl RunLoop {
             .with(|tables| tables.sources.get(key).map_or(0, |entry| entry.firing));
         let asking = self.core.asking.borrow();
         let asking = asking.iter().filter(|&&asked| asked == key).count();
-        u32::from(firing) + u32::try_from(asking).unwrap_or(u32::MAX)
+        firing + u32::try_from(asking).unwrap_or(u32::MAX)
     }
 
     /// Calls one of the hooks that announce a change; a panic is kept for the caller to go on with when all is done.

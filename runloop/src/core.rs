@@ -294,12 +294,12 @@ pub(crate) struct SourceEntry {
     /// The first of its watches, as an index, or `u32::MAX`.
     pub(crate) first_watch: u32,
     /// How many of its performs are running on this thread.
-    pub(crate) firing: u16,
+    pub(crate) firing: u32,
     pub(crate) flags: SourceFlags,
     /// Set once it is invalid and out of every mode, while a callback still keeps it.
     pub(crate) ending: Option<Why>,
-    /// The wait whose batch it was last put in, and its place there.
-    pub(crate) batch: (u32, u32),
+    /// The place of its first event in the batch that it was last put in.
+    pub(crate) place: u32,
 }
 
 /// A descriptor that a source watches in this loop.

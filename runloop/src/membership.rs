@@ -192,7 +192,7 @@ impl RunLoop {
             firing: 0,
             flags: SourceFlags::empty(),
             ending: None,
-            batch: (0, 0),
+            place: 0,
         };
         let key = self.core.with(|tables| tables.sources.insert(entry));
         if state.join(&self.core.shared, key) {

@@ -3,7 +3,7 @@
 //! Nothing here reaches the loop's tables; the loop takes what is in the inbox when it looks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
@@ -29,8 +29,8 @@ pub(crate) enum Message {
 
 /// The part of a loop that any thread may touch.
 pub(crate) struct Shared {
-    /// The loop's number, never zero.
-    pub(crate) id: u32,
+    /// The loop's number, never zero and never another loop's: threads come and go, but not this often.
+    pub(crate) id: u64,
     inbox: Sender<Message>,
     /// Whether the loop sleeps.
     pub(crate) sleep: Sleep,
@@ -48,11 +48,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new() -> (Arc<Self>, Receiver<Message>) {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let mut id = NEXT.fetch_add(1, Ordering::Relaxed);
-        while id == 0 {
-            id = NEXT.fetch_add(1, Ordering::Relaxed);
-        }
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let (inbox, received) = channel();
         let shared = Self {
             id,

@@ -16,16 +16,19 @@ use crate::sys::fork::ForkGuard;
 
 /// The part of a source that any thread may touch.
 pub(crate) struct State {
-    /// `VALID` and its siblings below; the upper half counts the callbacks that are running.
+    /// `VALID` and its siblings below; the upper bits count the callbacks that are running.
     flags: AtomicU32,
     /// How many handles there are.
     handles: AtomicU32,
-    /// The number of the first loop the source is in (upper half) and its index there (lower half); zero without a loop.
+    /// The number of the first loop the source is in; zero without a loop.
     ///
     /// # Invariant
     ///
-    /// Only the thread of that loop writes it, so a thread that reads its own loop's number may rely on the index.
+    /// Only the thread of that loop writes it, after the index, so a thread that reads its own loop's number here has
+    /// written both itself, and may rely on the index.
     home: AtomicU64,
+    /// Its index in that loop.
+    home_index: AtomicU32,
     homes: Mutex<Homes>,
     /// The process it was made in: a forked child keeps its hands off the lock, which another thread may hold for ever.
     made_in: ForkGuard,
@@ -47,7 +50,7 @@ struct Rest {
     /// Further loops, each with whether a notice is on its way there.
     homes: Vec<(Arc<Shared>, Key, Arc<AtomicBool>)>,
     /// For a loop (by number), what another thread asked for; at most one of each kind and token.
-    requests: Vec<(u32, Request)>,
+    requests: Vec<(u64, Request)>,
 }
 
 /// What another thread may ask of a source, beside signalling and invalidating it.
@@ -73,6 +76,7 @@ impl State {
             flags: AtomicU32::new(VALID),
             handles: AtomicU32::new(0),
             home: AtomicU64::new(0),
+            home_index: AtomicU32::new(0),
             homes: Mutex::default(),
             made_in: ForkGuard::new(),
             order: options.order,
@@ -148,14 +152,13 @@ impl State {
 
     /// The index of this source in the loop of that number, if it is that loop's thread that asks and the source is
     /// first of all in that loop.
-    pub(crate) fn index_in(&self, loop_id: u32) -> Option<u32> {
-        let home = self.home.load(Ordering::Relaxed);
-        let (id, index) = (home >> 32, home & u64::from(u32::MAX));
-        (loop_id != 0 && id == u64::from(loop_id)).then(|| u32::try_from(index).unwrap_or(u32::MAX))
+    pub(crate) fn index_in(&self, loop_id: u64) -> Option<u32> {
+        let here = loop_id != 0 && self.home.load(Ordering::Relaxed) == loop_id;
+        here.then(|| self.home_index.load(Ordering::Relaxed))
     }
 
     /// The key of this source in that loop.
-    pub(crate) fn key_in(&self, loop_id: u32) -> Option<Key> {
+    pub(crate) fn key_in(&self, loop_id: u64) -> Option<Key> {
         let homes = self.lock();
         if let Some((shared, key)) = &homes.first {
             if shared.id == loop_id {
@@ -174,8 +177,8 @@ impl State {
         let mut homes = self.lock();
         if homes.first.is_none() {
             homes.first = Some((Arc::clone(shared), key));
-            let home = (u64::from(shared.id) << 32) | u64::from(key.index);
-            self.home.store(home, Ordering::Relaxed);
+            self.home_index.store(key.index, Ordering::Relaxed);
+            self.home.store(shared.id, Ordering::Relaxed);
             return true;
         }
         if !self.traits.reentrant {
@@ -188,7 +191,7 @@ impl State {
     }
 
     /// Writes down that the source has left a loop; says whether that was the last.
-    pub(crate) fn leave(&self, loop_id: u32) -> bool {
+    pub(crate) fn leave(&self, loop_id: u64) -> bool {
         let mut homes = self.lock();
         let mut left = None;
         if homes
@@ -228,7 +231,7 @@ impl State {
     }
 
     /// As `notify`, but for one loop, which knows already.
-    pub(crate) fn notify_others(&self, knows: u32) {
+    pub(crate) fn notify_others(&self, knows: u64) {
         if !self.made_in.is_forked() {
             self.tell(&self.lock(), knows);
         }
@@ -245,7 +248,7 @@ impl State {
     }
 
     /// Asks something of the source in every loop it is in but one, which has granted it already.
-    pub(crate) fn request_others(&self, request: Request, granted: u32) {
+    pub(crate) fn request_others(&self, request: Request, granted: u64) {
         if self.made_in.is_forked() {
             return;
         }
@@ -253,7 +256,7 @@ impl State {
         let Homes { first, rest } = &mut *homes;
         let rest = rest.get_or_insert_default();
         let further = rest.homes.iter().map(|home| home.0.id);
-        let ids: Vec<u32> = first
+        let ids: Vec<u64> = first
             .iter()
             .map(|first| first.0.id)
             .chain(further)
@@ -274,7 +277,7 @@ impl State {
     }
 
     /// What other threads asked for in that loop.
-    pub(crate) fn take_requests(&self, loop_id: u32) -> Vec<Request> {
+    pub(crate) fn take_requests(&self, loop_id: u64) -> Vec<Request> {
         if self.flags.load(Ordering::Acquire) & REQUESTED == 0 {
             return Vec::new();
         }
@@ -309,7 +312,7 @@ impl State {
         self.handles.load(Ordering::Acquire) != 0
     }
 
-    fn tell(&self, homes: &Homes, knows: u32) {
+    fn tell(&self, homes: &Homes, knows: u64) {
         let first = homes.first.as_ref().filter(|home| home.0.id != knows);
         if let Some((shared, key)) = first {
             if self.flags.fetch_or(NOTICED, Ordering::AcqRel) & NOTICED == 0 {
@@ -358,5 +361,5 @@ const REQUESTED: u32 = 16;
 const SEVERAL: u32 = 32;
 /// `invalidated` has been called, or is about to be.
 const TOLD: u32 = 64;
-/// One running callback.
-const RUNNING: u32 = 1 << 16;
+/// One running callback. The bits above are enough for four million, one inside the other: no stack is that deep.
+const RUNNING: u32 = 1 << 10;

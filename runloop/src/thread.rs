@@ -31,7 +31,7 @@ pub(crate) fn with_current<R>(call: impl FnOnce(&RunLoop) -> R) -> Option<R> {
 }
 
 /// The number of this thread's loop, or zero if it has none (yet, or any more).
-fn current_id() -> u32 {
+fn current_id() -> u64 {
     CURRENT_ID.get()
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn main() -> Arc<Shared> {
 
 thread_local! {
     static CURRENT: Owner = Owner::new();
-    static CURRENT_ID: Cell<u32> = const { Cell::new(0) };
+    static CURRENT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
 /// A thread's hold of its loop, which closes it when the thread ends.

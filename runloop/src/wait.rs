@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -212,6 +213,10 @@ impl RunLoop {
         if alarmed {
             self.core.armed.set(Tick::NEVER);
         }
+        if std::mem::take(&mut batch.stray) && !STRAY_TOLD.swap(true, Ordering::Relaxed) {
+            // The types rule it out; should it happen all the same, a loop that never sleeps is easier to explain so.
+            tracing::warn!("an event of a descriptor that no source watches is dropped");
+        }
         if batch.items.is_empty() {
             self.core.with(|tables| tables.keep_batch(batch));
             return Ok(None);
@@ -244,6 +249,7 @@ impl Batch {
             wait: 0,
             few,
             events,
+            stray: false,
             items: Vec::new(),
             fds: Vec::new(),
             barren: Vec::new(),
@@ -309,8 +315,6 @@ impl Tables {
         batch.items.clear();
         let mut alarmed = false;
         let mut sorted = true;
-        // Only equality matters, so the lower half of the number does.
-        let mark = u32::try_from(wait & u64::from(u32::MAX)).unwrap_or(0);
         for (word, readiness) in batch.events.iter() {
             if word == ALARM_KEY {
                 alarmed = true;
@@ -324,6 +328,7 @@ impl Tables {
                 .get(watch)
                 .map(|watch| (watch.source, watch.edge));
             let Some((source, edge)) = found else {
+                batch.stray = true;
                 continue;
             };
             let Some(entry) = self.sources.get_mut(source) else {
@@ -336,13 +341,14 @@ impl Tables {
                 self.list(source);
                 continue;
             }
-            let place = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
-            if entry.batch.0 != mark {
-                entry.batch = (mark, place);
+            // A place that another source has, or nobody yet, is left over from an earlier batch.
+            let first = batch.items.get(entry.place as usize);
+            if first.is_none_or(|first| first.source != source) {
+                entry.place = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
             }
             let item = Item {
                 order: entry.state.order,
-                place: entry.batch.1,
+                place: entry.place,
                 source,
                 watch,
                 readiness,
@@ -364,6 +370,9 @@ impl Item {
     }
 }
 
+/// Whether the process has been told of a stray event: it may come again and again.
+static STRAY_TOLD: AtomicBool = AtomicBool::new(false);
+
 /// How many passes in a row may leave the kernel out.
 const MEMORY_PASSES_MAX: u32 = 64;
 /// How many such passes are made between two looks at the clock.
@@ -378,3 +387,6 @@ const LOOKS_PER_CLOCK: u32 = 16;
 const EVENTS_MOST: usize = 256;
 /// How many when the run returns after one source: what is taken and not served has to be found again.
 const EVENTS_FEW: usize = 8;
+
+#[cfg(test)]
+mod tests;
