@@ -47,7 +47,9 @@ impl Handle {
     /// observers, nested runs. Closures run in the order in which they came; a closure alone keeps its mode from being
     /// empty. One that has not run when the thread ends is dropped there.
     ///
-    /// Counterpart: `CFRunLoopPerformBlock`, followed by `CFRunLoopWakeUp`, which is never needed here.
+    /// Counterpart: `CFRunLoopPerformBlock`, followed by `CFRunLoopWakeUp`, which is never needed here. A block can name
+    /// several modes, whichever runs first; here they are one, or the common ones, since a closure with a list of its own
+    /// would have to be taken out of each mode's queue again. Modes that belong together are best made common.
     ///
     /// # Errors
     ///

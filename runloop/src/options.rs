@@ -31,7 +31,8 @@ impl SourceOptions {
         Self::default()
     }
 
-    /// Its place among sources that are ready in the same phase: lower ones first, equal ones as they became ready.
+    /// Its place among sources that are ready in the same phase: lower ones first, equal ones as they became ready, or,
+    /// where descriptors are found ready again and again, as the system lists them.
     #[must_use]
     pub fn order(mut self, order: i32) -> Self {
         self.order = order;

@@ -298,9 +298,10 @@ impl RunLoop {
         self.core.with(|tables| tables.running())
     }
 
-    /// The modes that something has been added to, and [`Mode::DEFAULT`]; never [`Mode::COMMON`].
+    /// The modes that something has been added to, those that were made common, and [`Mode::DEFAULT`]; never
+    /// [`Mode::COMMON`].
     ///
-    /// Counterpart: `CFRunLoopCopyAllModes`.
+    /// Counterpart: `CFRunLoopCopyAllModes`, which does not list a common mode that nothing was added to.
     #[must_use]
     pub fn modes(&self) -> Vec<Mode> {
         self.core

@@ -9,11 +9,12 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use runloop::{
-    Activity, Cx, Descriptor, Interest, Limit, Mode, Observer, Prepared, Ready, ReturnAfter,
-    RunLoop, Signalled, Source, SourceRef, Stage, Token, Why, channel,
+    Activity, Cx, Descriptor, Interest, Limit, Mode, Observer, Outcome, Prepared, Ready,
+    ReturnAfter, RunLoop, Signalled, Source, SourceRef, Stage, Token, Why, channel,
 };
 use tests::{Log, Watchdog};
 use tracing::span::{Attributes, Record};
@@ -225,6 +226,81 @@ fn rule_4_every_closure_and_what_it_has_captured_may_do_everything_to_the_loop()
         "drop of a receiver",
     ];
     assert_eq!(missing(&log, &places), [""; 0], "not reached");
+}
+
+/// A source that owns something whose destructor meddles, and shares with the loop another such thing with a descriptor.
+struct Keeper(Captured, Cell<Option<Arc<Shared>>>);
+
+struct Shared(
+    UnixStream,
+    #[expect(dead_code, reason = "held for its destructor")] Captured,
+);
+
+impl AsFd for Shared {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Source for Keeper {
+    fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
+        let shared = self.1.take().expect("it is attached once");
+        cx.watch_shared(Token(0), shared, Interest::READABLE)?;
+        match self.0.1 {
+            "refused" => Err(io::Error::other("not today")),
+            _ => Ok(()),
+        }
+    }
+    fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, _: Ready<'_>) {
+        assert_eq!(self.0.1, "unwatched", "the test's panic");
+        assert!(cx.unwatch(Token(0)), "it was watched");
+    }
+}
+
+/// The loop's share of a source is the last, however the source leaves.
+#[test]
+fn rule_4_whatever_the_loop_lets_go_of_may_do_everything_to_the_loop() {
+    type Leave = fn(&RunLoop, &runloop::SourceHandle);
+    let leaves: [(&'static str, Leave); 6] = [
+        ("invalidated", |_, handle| handle.invalidate()),
+        ("removed", |run_loop, handle| {
+            assert!(run_loop.remove(handle, Mode::DEFAULT), "it was there");
+        }),
+        ("panicked", |run_loop, handle| {
+            handle.signal();
+            let run = AssertUnwindSafe(|| run_loop.run());
+            assert!(catch_unwind(run).is_err(), "it panics");
+        }),
+        ("invalidated elsewhere", |run_loop, handle| {
+            let theirs = handle.clone();
+            thread::spawn(move || theirs.invalidate()).join().unwrap();
+            assert_eq!(run_loop.run().unwrap(), Outcome::Finished, "it has gone");
+        }),
+        ("unwatched", |run_loop, handle| {
+            handle.signal();
+            let outcome = run_loop.run_in_mode(Mode::DEFAULT, Limit::Now, ReturnAfter::Limit);
+            assert_eq!(outcome.unwrap(), Outcome::TimedOut, "one pass");
+            handle.invalidate();
+        }),
+        ("refused", |_, _| {}),
+    ];
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    for (how, leave) in leaves {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let shared = Shared(ours, Captured(log.clone(), "shared"));
+        let shared = Cell::new(Some(Arc::new(shared)));
+        let keeper = Keeper(Captured(log.clone(), how), shared);
+        let handle = {
+            let source = SourceRef::new(keeper);
+            let added = run_loop.add(&source, Mode::DEFAULT);
+            assert_eq!(added.is_err(), how == "refused", "{how}: {added:?}");
+            source.handle().clone()
+        };
+        leave(&run_loop, &handle);
+        assert_eq!(missing(&log, &[how, "shared"]), [""; 0], "not dropped");
+    }
 }
 
 /// A receiver of traces that meddles.

@@ -41,6 +41,32 @@ fn ready_descriptors_are_performed_by_order_and_equal_ones_as_they_became_ready(
 }
 
 #[test]
+fn the_order_of_one_batch_says_nothing_of_the_next() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let mut others = Vec::new();
+    for name in ["a", "b", "c"] {
+        let (ours, theirs) = pair();
+        let probe = Probe::new(name, &log).watching(ours);
+        let (more, further) = pair();
+        added(&log, probe.watching(more), 0);
+        others.push([theirs, further]);
+    }
+    for places in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+        for token in [0, 1] {
+            for place in places {
+                others[place][token].write_all(b"x").unwrap();
+            }
+        }
+        serve(Mode::DEFAULT);
+        // The kernel keeps what it has told of in its place until it finds it quiet.
+        serve(Mode::DEFAULT);
+        let expected = places.map(|place| format!("{} ready 0 1", ["a", "b", "c"][place]));
+        assert_eq!(log.take(), expected, "as they became ready, each once");
+    }
+}
+
+#[test]
 fn all_ready_descriptors_of_a_source_come_in_one_call() {
     let _watchdog = Watchdog::new();
     let log = Log::new();

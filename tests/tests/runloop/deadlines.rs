@@ -182,6 +182,25 @@ fn a_zero_delay_deadline_that_sets_itself_again_starves_nobody() {
     assert_eq!(log.take(), ["reader ready 0"], "it had its turn");
 }
 
+/// L14: an alarm that is set in whole milliseconds goes off early, again and again until the deadline has come.
+#[test]
+fn a_deadline_between_two_milliseconds_takes_one_sleep() {
+    const TIMES: u64 = 20;
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let probe = Probe::new("p", &log).performing(|cx, _| cx.run_loop().stop());
+    let source = added(&log, probe);
+    let before = run_loop.statistics().waits;
+    for time in 0..TIMES {
+        let between = Duration::from_micros(1_300 + 70 * time);
+        source.handle().set_deadline(Some(Instant::now() + between));
+        assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "by the deadline");
+    }
+    let waits = run_loop.statistics().waits - before;
+    assert!(waits <= TIMES, "{waits} waits for {TIMES} deadlines");
+}
+
 #[test]
 fn a_long_callback_does_not_make_the_limit_of_a_run_early() {
     let _watchdog = Watchdog::new();

@@ -1,18 +1,20 @@
 //! The ready-made kinds of source: signalled, descriptor and channel, and the closures they keep.
 
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use runloop::{
-    Descriptor, Interest, Mode, OnPanic, Outcome, RunLoop, SendError, Signalled, SourceOptions,
-    channel, channel_with,
+    Activity, Descriptor, Interest, Mode, Observer, OnPanic, Outcome, RunLoop, SendError,
+    Signalled, SourceOptions, channel, channel_with,
 };
+use rustix::event::epoll;
 use tests::{Log, Watchdog};
 
-use crate::support::{pass, ready_pair, run, run_one, serve};
+use crate::support::{drain, pair, pass, ready_pair, run, run_one, serve};
 
 #[test]
 fn a_closure_that_holds_its_own_source_is_dropped_when_that_is_invalidated() {
@@ -212,4 +214,109 @@ fn a_kind_with_a_closure_is_never_reentrant_and_loses_nothing_by_it() {
     serve(Mode::DEFAULT);
     assert_eq!(times.load(Ordering::SeqCst), 2, "both signals");
     source.invalidate();
+}
+
+/// L22: order decides who comes first in a pass, not who comes at all.
+#[test]
+fn one_that_is_always_ready_and_first_leaves_the_last_its_turn() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let mut others = Vec::new();
+    let mut lazy = Vec::new();
+    for (name, order) in [("last", i32::MAX), ("first", i32::MIN)] {
+        let (ours, theirs) = ready_pair();
+        let (seen, options) = (log.clone(), SourceOptions::new().order(order));
+        let source = Descriptor::with(options, ours, Interest::READABLE, move |_, _, _| {
+            seen.add(name);
+        });
+        run_loop.add(&source, Mode::DEFAULT).unwrap();
+        others.push(theirs);
+        lazy.push(source);
+    }
+    for _ in 0..3 {
+        serve(Mode::DEFAULT);
+        assert_eq!(log.take(), ["first", "last"], "in every pass");
+    }
+    for _ in 0..4 {
+        lazy.iter().for_each(|source| source.handle().signal());
+        serve(Mode::DEFAULT);
+    }
+    assert_eq!(
+        log.take(),
+        ["first", "last"].repeat(4),
+        "whatever else there is"
+    );
+}
+
+/// B57, L34: the loop holds the closure and the closure the loop; the end of the thread takes both.
+#[test]
+fn a_closure_that_holds_its_own_loop_goes_with_the_thread() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    struct Noted(Log, &'static str);
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.add(self.1);
+        }
+    }
+    let inside = log.clone();
+    thread::spawn(move || {
+        let run_loop = RunLoop::current();
+        let held = |what| Rc::new((run_loop.clone(), Noted(inside.clone(), what)));
+        let (a, b, c) = (held("source"), held("observer"), held("closure"));
+        let source = Signalled::new(move |_| drop(Rc::clone(&a)));
+        run_loop.add(&source, Mode::DEFAULT).unwrap();
+        let observer = Observer::new(Activity::all(), 0, move |_, _| drop(Rc::clone(&b)));
+        run_loop.add_observer(&observer, Mode::DEFAULT).unwrap();
+        run_loop.perform(Mode::DEFAULT, move |_| drop(c)).unwrap();
+    })
+    .join()
+    .unwrap();
+    let mut lines = log.take();
+    lines.sort();
+    assert_eq!(lines, ["closure", "observer", "source"], "all of them");
+}
+
+/// E28: somebody else's poll set is a descriptor like any other, and nothing in it is lost for having been there before.
+#[test]
+fn a_poll_set_of_somebody_else_can_be_watched() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let inner = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let (ours, mut theirs) = pair();
+    theirs.write_all(b"x").unwrap();
+    let data = epoll::EventData::new_u64(7);
+    epoll::add(&inner, &ours, data, epoll::EventFlags::IN).unwrap();
+    let seen = log.clone();
+    let source = Descriptor::new(inner, Interest::READABLE, move |_, inner, _| {
+        let mut events = Vec::with_capacity(4);
+        let room = rustix::buffer::spare_capacity(&mut events);
+        let zero = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        epoll::wait(inner, room, Some(&zero)).unwrap();
+        seen.add(format!("{} ready", events.len()));
+        if seen.count() > 1 {
+            drain(&ours);
+        }
+    });
+    run_loop.add(&source, Mode::DEFAULT).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            run_one(Mode::DEFAULT),
+            Outcome::HandledSource,
+            "it is ready"
+        );
+    }
+    assert_eq!(log.take(), ["1 ready", "1 ready"], "until it was read");
+    theirs.write_all(b"y").unwrap();
+    assert_eq!(
+        run_one(Mode::DEFAULT),
+        Outcome::HandledSource,
+        "it is ready"
+    );
+    assert_eq!(log.take(), ["1 ready"], "and anew");
 }

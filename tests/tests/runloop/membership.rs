@@ -117,6 +117,16 @@ fn the_common_set_is_no_mode_of_its_own() {
 }
 
 #[test]
+fn a_mode_exists_from_the_moment_it_is_common() {
+    let _watchdog = Watchdog::new();
+    let run_loop = RunLoop::current();
+    let [common, _] = modes("exists");
+    run_loop.add_common_mode(common).unwrap();
+    assert!(run_loop.modes().contains(&common), "with nothing in it");
+    assert_eq!(run(common), Outcome::Finished, "so there is nothing to do");
+}
+
+#[test]
 fn a_common_name_built_elsewhere_is_the_common_set() {
     let _watchdog = Watchdog::new();
     let run_loop = RunLoop::current();

@@ -101,7 +101,8 @@ fn a_past_date_set_outside_fires_once() {
 fn a_timer_that_always_sets_a_past_date_fires_once_a_pass() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
-    let timer = hourly(&log, |timer| timer.set_next_fire_date(Instant::now()));
+    let over = Instant::now();
+    let timer = hourly(&log, move |timer| timer.set_next_fire_date(over));
     add(&timer);
     for _ in 0..3 {
         pass();
