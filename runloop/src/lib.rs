@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+//!
+//! [`timer-source`]: ../timer_source/index.html
+//! [`socket-source`]: ../socket_source/index.html
+//! [`messageport`]: ../messageport/index.html
 
 // Vocabulary: plain values.
 mod mode;

@@ -54,6 +54,34 @@ const SECTIONS: [Section; 8] = [
 ];
 /// The letters of all numbers: those of the sections, and those of the sections that are to come.
 const LETTERS: &str = "ABCDEGHKLNPQR";
+/// What CFRunLoop.h declares, by what the names begin with.
+const NAMES: [(&str, &str); 5] = [
+    (
+        "CFRunLoop",
+        "Ref GetTypeID GetCurrent GetMain CopyCurrentMode CopyAllModes AddCommonMode GetNextTimerFireDate Run RunInMode \
+         IsWaiting WakeUp Stop PerformBlock ContainsSource AddSource RemoveSource ContainsObserver AddObserver \
+         RemoveObserver ContainsTimer AddTimer RemoveTimer Mode RunResult Activity",
+    ),
+    (
+        "CFRunLoopSource",
+        "Ref Context Context1 GetTypeID Create GetOrder Invalidate IsValid GetContext Signal",
+    ),
+    (
+        "CFRunLoopObserver",
+        "Ref CallBack Context GetTypeID Create CreateWithHandler GetActivities DoesRepeat GetOrder Invalidate IsValid \
+         GetContext",
+    ),
+    (
+        "CFRunLoopTimer",
+        "Ref CallBack Context GetTypeID Create CreateWithHandler GetNextFireDate SetNextFireDate GetInterval DoesRepeat \
+         GetOrder Invalidate IsValid GetContext GetTolerance SetTolerance",
+    ),
+    (
+        "kCFRunLoop",
+        "DefaultMode CommonModes RunFinished RunStopped RunTimedOut RunHandledSource Entry BeforeTimers BeforeSources \
+         BeforeWaiting AfterWaiting Exit AllActivities",
+    ),
+];
 /// What can stand behind an item.
 const GROUNDS: [&str; 4] = ["Tests:", "Compile-fail:", "By type:", "No test:"];
 
@@ -326,6 +354,28 @@ fn every_rule_has_the_tests_that_are_named_after_it() {
         }
     }
     expect_none("the rules and their tests", &bad);
+}
+
+#[test]
+fn every_name_of_corefoundation_has_a_row_in_the_documentation() {
+    let readme = |name: &str| fs::read_to_string(root().join(name).join("README.md"));
+    let (front, timers) = (readme("runloop"), readme("timer-source"));
+    let (front, timers) = (front.expect("it is there"), timers.expect("it is there"));
+    let mut bad = Vec::new();
+    for (prefix, names) in NAMES {
+        for name in names.split_whitespace() {
+            let name = format!("`{prefix}{name}`");
+            let row = |text: &str| {
+                text.lines()
+                    .any(|l| l.starts_with('|') && l.contains(&name))
+            };
+            let timer = prefix == "CFRunLoopTimer" || name.ends_with("Timer`");
+            if !row(&front) || (timer && !row(&timers)) {
+                bad.push(name);
+            }
+        }
+    }
+    expect_none("no table says what stands for this", &bad);
 }
 
 #[test]
