@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::core::{RunLoop, SourceEntry, Watch};
 use crate::member::SourceFlags;
 use crate::mode::Mode;
+use crate::plan::Repose;
 use crate::readiness::Why;
 
 impl RunLoop {
@@ -15,6 +16,7 @@ impl RunLoop {
     pub(crate) fn close(&self) {
         let forked = self.core.shared.is_forked();
         self.core.shared.close();
+        self.core.repose.set(Repose::Alone);
         if !forked {
             self.part_with_sources();
         }

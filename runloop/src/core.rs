@@ -4,9 +4,8 @@
 //! never while anything of a user runs: see [`Core::with`].
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -21,15 +20,15 @@ use crate::arena::{Arena, Key};
 use crate::batch::Batch;
 use crate::clock::Tick;
 use crate::deadlines::{Deadline, Deadlines};
+use crate::devices::{Beacon, Devices};
 use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
-use crate::plan::Activation;
+use crate::plan::{Activation, Repose};
 use crate::readiness::{Interest, Prepared, Ready, Stage, Token, Why};
 use crate::shared::{Job, Message, Shared};
 use crate::state::State;
 use crate::statistics::Statistics;
 use crate::sys::poller::{Held, Keeper, Poller};
-use crate::sys::{Alarm, Doorbell};
 
 /// The run loop of the current thread.
 ///
@@ -124,6 +123,8 @@ pub(crate) struct Core {
     pub(crate) spin_wish: Cell<Duration>,
     /// How many sources are on the hot list: a look at a cell instead of a borrow on every pass.
     pub(crate) hot_count: Cell<usize>,
+    /// Whether somebody else's poll has to be told what happens.
+    pub(crate) repose: Cell<Repose>,
 }
 
 impl Core {
@@ -142,6 +143,7 @@ impl Core {
             asking: RefCell::default(),
             spin_wish: Cell::new(Duration::ZERO),
             hot_count: Cell::new(0),
+            repose: Cell::new(Repose::Alone),
         }
     }
 
@@ -152,12 +154,24 @@ impl Core {
         self.statistics.set(statistics);
     }
 
+    /// The tables as they are, for a look; nothing while they are being changed.
+    pub(crate) fn look(&self) -> Option<Ref<'_, Tables>> {
+        self.tables.try_borrow().ok()
+    }
+
     /// Looks at the tables, or changes them.
     ///
     /// Nothing of a user may run inside: no callback, no hook, no destructor of anything a user gave. What is taken out
     /// of the tables is therefore returned, and dropped by the caller.
+    ///
+    /// While no run is in progress the polls around embedded modes are told of what has changed, whoever changed it.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Tables) -> R) -> R {
-        look(&mut self.tables.borrow_mut())
+        let tables = &mut *self.tables.borrow_mut();
+        let seen = look(tables);
+        if self.repose.get() == Repose::Dozing {
+            tables.light_beacons();
+        }
+        seen
     }
 }
 
@@ -193,6 +207,10 @@ pub(crate) struct Tables {
     pub(crate) waits_made: u64,
     /// Batches that are not in use, kept for their memory: large ones and small ones.
     pub(crate) spare_batches: [Vec<Batch>; 2],
+    /// The modes that somebody else polls.
+    pub(crate) embedded: SmallVec<[Mode; 2]>,
+    /// Whether some beacon was asked for something.
+    pub(crate) stirred: bool,
 }
 
 impl Tables {
@@ -214,6 +232,8 @@ impl Tables {
             devices: None,
             waits_made: 0,
             spare_batches: [Vec::new(), Vec::new()],
+            embedded: SmallVec::new(),
+            stirred: false,
         };
         tables.mode_or_new(Mode::DEFAULT).common = true;
         tables
@@ -352,6 +372,8 @@ pub(crate) struct ModeEntry {
     pub(crate) observed: Activity,
     /// Its own poll set, from its first watch on; until then it waits in the loop's bare one.
     pub(crate) poller: Option<Rc<Poller>>,
+    /// What tells somebody else's poll of it, if it is embedded.
+    pub(crate) beacon: Option<Box<Beacon>>,
 }
 
 impl ModeEntry {
@@ -366,31 +388,7 @@ impl ModeEntry {
             observers: Vec::new(),
             observed: Activity::empty(),
             poller: None,
+            beacon: None,
         }
-    }
-}
-
-/// The descriptors of the loop itself, which are in every poll set.
-pub(crate) struct Devices {
-    /// The poll set of all modes that watch no descriptor.
-    pub(crate) bare: Rc<Poller>,
-    pub(crate) bell: Held<Arc<Doorbell>>,
-    pub(crate) alarm: Held<Arc<Alarm>>,
-}
-
-impl fmt::Debug for RunLoop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(tables) = self.core.tables.try_borrow() else {
-            return f.write_str("RunLoop(..)");
-        };
-        let modes: Vec<_> = tables
-            .modes()
-            .map(|mode| (mode.mode, mode.members))
-            .collect();
-        f.debug_struct("RunLoop")
-            .field("running", &tables.running())
-            .field("sources", &tables.sources.len())
-            .field("modes", &modes)
-            .finish_non_exhaustive()
     }
 }

@@ -106,6 +106,7 @@ impl Tables {
         } else {
             self.mode_or_new(mode).closures.push_back((number, closure));
         }
+        self.stir_mode(mode);
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
+use crate::clock::Tick;
 use crate::core::{Callee, RunLoop, SourceEntry, Tables};
 use crate::deadlines::Deadline;
 use crate::error::AddError;
@@ -298,5 +299,6 @@ impl Tables {
             entry.flags.insert(SourceFlags::LISTED);
             self.signalled.push_back(key);
         }
+        self.stir(key, Tick(0));
     }
 }

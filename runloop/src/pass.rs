@@ -11,9 +11,10 @@ use crate::clock::Tick;
 use crate::core::{Closure, Core, RunLoop, Tables};
 use crate::deadlines::Deadline;
 use crate::limit::{Outcome, ReturnAfter};
+use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::plan::Plan;
-use crate::readiness::{Prepared, Ready, Stage};
+use crate::readiness::{Ready, Stage};
 use crate::shared::{STOP, WAKE};
 
 impl RunLoop {
@@ -30,6 +31,7 @@ impl RunLoop {
         let batch = self.wait(plan, handled)?;
         self.perform_due(plan.mode);
         handled |= self.perform_ready(plan, batch);
+        handled |= self.perform_rung(plan, handled);
         self.run_closures(plan.mode);
         Ok(self.decide(plan, handled))
     }
@@ -60,8 +62,23 @@ impl RunLoop {
 
     /// Performs the sources of the mode that are signalled now, lowest order first.
     fn perform_signalled(&self, plan: &Plan) -> bool {
+        let found = self.core.with(|tables| tables.signalled_in(plan.mode));
+        self.perform_each(plan, found)
+    }
+
+    /// Performs the sources whose bells the look of a run that only looks has heard: nothing would in another pass.
+    fn perform_rung(&self, plan: &Plan, handled: bool) -> bool {
+        if !plan.only_looks() || (handled && plan.return_after == ReturnAfter::FirstSource) {
+            return false;
+        }
+        let mut found = self.core.with(|tables| tables.signalled_in(plan.mode));
+        found.retain(|&mut (_, key)| self.core.with(|tables| tables.is_rung(key)));
+        self.perform_each(plan, found)
+    }
+
+    fn perform_each(&self, plan: &Plan, found: Found) -> bool {
         let mut handled = false;
-        for (_, key) in self.core.with(|tables| tables.signalled_in(plan.mode)) {
+        for (_, key) in found {
             let claimed = self
                 .core
                 .with(|tables| tables.claim_signalled(key, plan.mode));
@@ -159,26 +176,6 @@ impl RunLoop {
         })
     }
 
-    /// Asks the sources that look before sleep; one that has work is signalled. Says whether one has; how long
-    /// the others would rather look again than sleep is kept until that is decided.
-    pub(crate) fn ask_hot(&self, mode: Mode, stage: Stage) -> Prepared {
-        let mut answer = Prepared::Idle;
-        for key in self.core.with(|tables| tables.hot_in(mode)) {
-            match self.ask(key, stage) {
-                Prepared::Ready => {
-                    self.signal_source(key);
-                    answer = Prepared::Ready;
-                }
-                Prepared::Spin(more) => {
-                    let wish = self.core.spin_wish.get().max(more);
-                    self.core.spin_wish.set(wish);
-                }
-                Prepared::Idle => {}
-            }
-        }
-        answer
-    }
-
     /// Signals a source of this loop from its own thread.
     pub(crate) fn signal_source(&self, key: Key) {
         self.core.with(|tables| {
@@ -216,6 +213,9 @@ impl Drop for Serving<'_> {
     }
 }
 
+/// Signalled sources with their orders.
+type Found = SmallVec<[(i32, Key); 4]>;
+
 impl Tables {
     /// The oldest closure for this mode that is not newer than `last`.
     fn next_closure(&mut self, mode: Mode, last: u64) -> Option<Closure> {
@@ -241,9 +241,9 @@ impl Tables {
 
     /// The signalled sources that can be performed in this mode, lowest order first, equal ones by their signals. They
     /// stay on the list until each is claimed; those that cannot be performed move to the shelf.
-    fn signalled_in(&mut self, mode: Mode) -> SmallVec<[(i32, Key); 4]> {
+    fn signalled_in(&mut self, mode: Mode) -> Found {
         self.clear_shelf();
-        let mut found = SmallVec::new();
+        let mut found = Found::new();
         if self.signalled.is_empty() {
             return found;
         }
@@ -257,9 +257,9 @@ impl Tables {
             let Some(entry) = sources.get_mut(key) else {
                 return false;
             };
-            let rung = entry.flags.contains(crate::member::SourceFlags::RUNG);
+            let rung = entry.flags.contains(SourceFlags::RUNG);
             if !entry.state.is_signalled() && !rung {
-                entry.flags.remove(crate::member::SourceFlags::LISTED);
+                entry.flags.remove(SourceFlags::LISTED);
                 return false;
             }
             if !entry.is_in(mode) || entry.is_engaged() {
@@ -273,6 +273,12 @@ impl Tables {
         found
     }
 
+    /// Whether a bell of a source has rung that it has not been performed for.
+    fn is_rung(&self, key: Key) -> bool {
+        let entry = self.sources.get(key);
+        entry.is_some_and(|entry| entry.flags.contains(SourceFlags::RUNG))
+    }
+
     /// Takes a source off the list, if it is still there and can still be performed; says whether a bell of it has rung.
     fn claim_signalled(&mut self, key: Key, mode: Mode) -> Option<bool> {
         // An earlier perform may have run another mode, in which this one was shelved.
@@ -283,10 +289,8 @@ impl Tables {
             return None;
         }
         let place = self.signalled.iter().position(|&listed| listed == key)?;
-        let rung = entry.flags.contains(crate::member::SourceFlags::RUNG);
-        entry
-            .flags
-            .remove(crate::member::SourceFlags::LISTED | crate::member::SourceFlags::RUNG);
+        let rung = entry.flags.contains(SourceFlags::RUNG);
+        entry.flags.remove(SourceFlags::LISTED | SourceFlags::RUNG);
         self.signalled.remove(place);
         Some(rung)
     }
@@ -346,16 +350,6 @@ impl Tables {
             batch.fds.push((watch.token, readiness));
         }
         !batch.fds.is_empty()
-    }
-
-    /// The hot sources of a mode.
-    fn hot_in(&self, mode: Mode) -> SmallVec<[Key; 4]> {
-        let hot = self.hot.iter().copied();
-        hot.filter(|&key| {
-            let entry = self.sources.get(key);
-            entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_engaged())
-        })
-        .collect()
     }
 }
 

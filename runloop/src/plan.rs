@@ -1,4 +1,4 @@
-//! How a run was asked for, and what is known of one in progress.
+//! How a run was asked for, what is known of one in progress, and what the loop is between runs.
 
 use crate::clock::Tick;
 use crate::limit::ReturnAfter;
@@ -28,4 +28,15 @@ impl Plan {
     pub(crate) fn only_looks(&self) -> bool {
         self.deadline == Tick(0)
     }
+}
+
+/// How the loop stands to polls around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repose {
+    /// No mode is embedded.
+    Alone,
+    /// Some mode is, and a run is in progress or has just ended.
+    Awake,
+    /// Some mode is, no run is in progress, and the polls around are told of every change.
+    Dozing,
 }

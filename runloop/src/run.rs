@@ -18,6 +18,13 @@ impl RunLoop {
         if plan.mode == Mode::COMMON {
             return Err(RunError::CommonMode);
         }
+        let up = self.get_up();
+        let outcome = self.activate_awake(plan);
+        up.lie_down();
+        outcome
+    }
+
+    fn activate_awake(&self, plan: &Plan) -> Result<Outcome, RunError> {
         if plan.when_empty {
             let made = self
                 .core
@@ -26,7 +33,9 @@ impl RunLoop {
         }
         self.collect();
         let stopped = self.core.stop_kept.take() | self.core.shared.take_order(STOP);
-        if !plan.when_empty && self.is_empty(plan.mode) {
+        // A poll around an embedded mode may have been woken for what is gone by now: that has to be seen.
+        let looks = plan.only_looks() && self.core.with(|tables| tables.is_embedded(plan.mode));
+        if !plan.when_empty && !looks && self.is_empty(plan.mode) {
             return Ok(if stopped {
                 Outcome::Stopped
             } else {

@@ -132,15 +132,14 @@ impl RunLoop {
     ///
     /// Counterpart: `CFRunLoopStop`, which is lost on a loop that does not run.
     pub fn stop(&self) {
-        let running = self.core.with(|tables| {
+        self.core.with(|tables| {
             let activation = tables.activations.last_mut();
-            activation
-                .map(|activation| activation.stopped = true)
-                .is_some()
+            let running = activation.map(|activation| activation.stopped = true);
+            if running.is_none() {
+                self.core.stop_kept.set(true);
+                tables.stir_all();
+            }
         });
-        if !running {
-            self.core.stop_kept.set(true);
-        }
     }
 
     /// Has the loop make one more pass instead of sleeping. Nothing in this crate needs it.
@@ -276,7 +275,8 @@ impl RunLoop {
         self.core.spinning.set(allowed);
     }
 
-    /// Whether the loop sleeps: never, as seen from its own thread outside of a signal handler.
+    /// Whether the loop sleeps. As seen from its own thread that is when a mode is [embedded](Self::readiness) and no run
+    /// is active, or in a signal handler.
     ///
     /// Counterpart: `CFRunLoopIsWaiting`; other threads ask [`Handle::is_waiting`].
     #[must_use]

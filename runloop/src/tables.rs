@@ -8,6 +8,7 @@ use std::io;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
+use crate::clock::Tick;
 use crate::core::{SourceEntry, Tables};
 use crate::deadlines::Deadline;
 use crate::heap::Slot;
@@ -45,6 +46,7 @@ impl Tables {
                 (true, true) => {}
             }
         }
+        self.stir(source, deadline.limit);
     }
 
     /// Takes a deadline out of one mode although it is still set: its source is being performed.
@@ -84,9 +86,12 @@ impl Tables {
         at.members += 1;
         at.lively += usize::from(!entry.state.traits.passive);
         entry.members.push(Member { mode, slot, how });
+        let mut from = entry.deadline.limit;
         if entry.state.is_signalled() {
             self.shelf_changed = true;
+            from = Tick(0);
         }
+        self.stir(source, from);
         let modes = self.modes_of(source);
         let watches = self.watches_of(source);
         for (done, &key) in watches.iter().enumerate() {
@@ -140,12 +145,6 @@ impl Tables {
         }
         mode.members -= 1;
         mode.lively -= usize::from(!entry.state.traits.passive);
-    }
-
-    /// Takes a source off the hot list; says how many are left.
-    pub(crate) fn forget_hot(&mut self, key: Key) -> usize {
-        self.hot.retain(|&hot| hot != key);
-        self.hot.len()
     }
 
     /// Whether a closure waits for a mode.

@@ -2,26 +2,21 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use smallvec::SmallVec;
 
 use crate::activity::Activity;
 use crate::arena::Key;
 use crate::batch::{Batch, Item};
-use crate::clock::{self, Tick};
-use crate::core::{Callee, RunLoop, Tables};
+use crate::clock::Tick;
+use crate::core::{RunLoop, Tables};
+use crate::devices::Heard;
 use crate::limit::ReturnAfter;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::plan::Plan;
-use crate::readiness::{Prepared, Stage};
-use crate::state::State;
 use crate::sys::poller::{Events, Patience};
 use crate::wake::Sleep;
-use crate::watches::{ALARM_KEY, BELL_KEY};
 
 impl RunLoop {
     /// Asks the kernel what is ready, sleeping if there is nothing else to do. `None`: the kernel was not asked, or had
@@ -107,91 +102,6 @@ impl RunLoop {
         !plan.when_empty && self.is_empty(plan.mode)
     }
 
-    /// Looks again and again for as long as the hot sources ask for it; says whether there is something to do.
-    fn spin(&self, plan: &Plan) -> bool {
-        if self.core.hot_count.get() == 0 {
-            return false;
-        }
-        if self.ask_hot(plan.mode, Stage::Look) == Prepared::Ready {
-            return true;
-        }
-        // What the sources wished for at any look since the last sleep; they say it once.
-        let mut more = self.core.spin_wish.take();
-        if more.is_zero() || !self.core.spinning.get() || clock::standing().is_some() {
-            return false;
-        }
-        let hot = self.core.with(|tables| tables.hot_callees(plan.mode));
-        let mut now = Tick::now();
-        let mut until = now;
-        let longest = now.after(SPIN_MAX);
-        let latest = self.core.with(|tables| tables.first_deadline(plan.mode));
-        let latest = latest.unwrap_or(Tick::NEVER).min(plan.deadline);
-        loop {
-            until = until.max(now.after(more)).min(latest);
-            more = Duration::ZERO;
-            for _ in 0..LOOKS_PER_CLOCK {
-                std::hint::spin_loop();
-                for (key, callee, state) in &hot {
-                    match self.ask_this(*key, (callee, state), Stage::Look) {
-                        Prepared::Ready => {
-                            self.signal_source(*key);
-                            return true;
-                        }
-                        Prepared::Spin(longer) => more = more.max(longer),
-                        Prepared::Idle => {}
-                    }
-                }
-            }
-            if self.collect() || self.core.shared.has_orders() {
-                return true;
-            }
-            now = Tick::now();
-            if now >= latest {
-                return true;
-            }
-            if now >= longest || (now >= until && more.is_zero()) {
-                return false;
-            }
-        }
-    }
-
-    /// Puts a source on the hot list.
-    pub(crate) fn heat(&self, key: Key) {
-        let hot = self.core.with(|tables| tables.heat(key));
-        self.core.hot_count.set(hot);
-    }
-
-    /// Lets the hot sources of a mode announce that the loop will not look any more; says whether one has work after
-    /// all.
-    pub(crate) fn announce(&self, mode: Mode) -> bool {
-        if self.core.hot_count.get() == 0 {
-            return false;
-        }
-        let mut ready = false;
-        for (key, _, _) in self.core.with(|tables| tables.hot_callees(mode)) {
-            match self.ask(key, Stage::Announce) {
-                Prepared::Ready => {
-                    self.signal_source(key);
-                    ready = true;
-                }
-                Prepared::Idle | Prepared::Spin(_) => {
-                    let hot = self.core.with(|tables| tables.cool(key));
-                    self.core.hot_count.set(hot);
-                }
-            }
-        }
-        ready
-    }
-
-    /// Tells the sources that announced sleep that it is over.
-    fn tell_woken(&self) {
-        while let Some(key) = self.core.with(|tables| tables.slept.pop()) {
-            if self.ask(key, Stage::Woken) == Prepared::Ready {
-                self.signal_source(key);
-            }
-        }
-    }
-
     /// Asks the kernel, once.
     fn poll(&self, plan: &Plan, patience: Patience) -> io::Result<Option<Batch>> {
         self.core.memory_passes.set(0);
@@ -206,11 +116,11 @@ impl RunLoop {
         };
         poller.wait(&mut batch.events, patience)?;
         self.core.count(|statistics| statistics.waits += 1);
-        let alarmed = self.core.with(|tables| {
+        let heard = self.core.with(|tables| {
             tables.waits_made += 1;
-            tables.sort_out(&mut batch, tables.waits_made)
+            tables.sort_out(&mut batch, plan.mode)
         });
-        if alarmed {
+        if heard.contains(Heard::ALARM) {
             self.core.armed.set(Tick::NEVER);
         }
         if std::mem::take(&mut batch.stray) && !STRAY_TOLD.swap(true, Ordering::Relaxed) {
@@ -257,9 +167,6 @@ impl Batch {
     }
 }
 
-/// A source, ready to be asked without looking it up.
-type HotCallee = (Key, Arc<dyn Callee>, Arc<State>);
-
 impl Tables {
     /// Keeps the memory of a batch for the next wait.
     pub(crate) fn keep_batch(&mut self, batch: Batch) {
@@ -267,7 +174,7 @@ impl Tables {
     }
 
     /// Whether a closure or a signalled source waits for this mode.
-    fn has_work(&mut self, mode: Mode) -> bool {
+    pub(crate) fn has_work(&mut self, mode: Mode) -> bool {
         // An observer of the wait may have run another mode, in which a signal for this one was shelved.
         self.clear_shelf();
         self.has_closures(mode)
@@ -277,49 +184,17 @@ impl Tables {
             })
     }
 
-    fn hot_callees(&self, mode: Mode) -> SmallVec<[HotCallee; 2]> {
-        let hot = self
-            .hot
-            .iter()
-            .filter_map(|&key| Some((key, self.sources.get(key)?)));
-        let hot = hot.filter(|(_, entry)| entry.is_in(mode) && !entry.is_engaged());
-        hot.map(|(key, entry)| (key, Arc::clone(&entry.callee), Arc::clone(&entry.state)))
-            .collect()
-    }
-
-    /// Puts a source on the hot list; says how many are on it.
-    fn heat(&mut self, key: Key) -> usize {
-        if let Some(entry) = self.sources.get_mut(key) {
-            if !entry.flags.contains(SourceFlags::HOT) && entry.ending.is_none() {
-                entry.flags.insert(SourceFlags::HOT);
-                self.hot.push(key);
-            }
-        }
-        self.hot.len()
-    }
-
-    /// Takes a source off the hot list, to be told when the loop wakes; says how many are left.
-    fn cool(&mut self, key: Key) -> usize {
-        let left = self.forget_hot(key);
-        if let Some(entry) = self.sources.get_mut(key) {
-            entry.flags.remove(SourceFlags::HOT);
-            self.slept.push(key);
-        }
-        left
-    }
-
-    /// Finds the source of each event and puts them in the order in which they will be performed; says whether the alarm
-    /// has gone off.
-    fn sort_out(&mut self, batch: &mut Batch, wait: u64) -> bool {
+    /// Finds the source of each event and puts them in the order in which they will be performed; says which of the
+    /// loop's own descriptors were ready.
+    fn sort_out(&mut self, batch: &mut Batch, mode: Mode) -> Heard {
+        let wait = self.waits_made;
         batch.wait = wait;
         batch.items.clear();
-        let mut alarmed = false;
+        let mut heard = Heard::empty();
         let mut sorted = true;
         for (word, readiness) in batch.events.iter() {
-            if word == ALARM_KEY {
-                alarmed = true;
-            }
-            if word >= BELL_KEY {
+            if let Some(device) = Heard::from_key(word) {
+                heard |= device;
                 continue;
             }
             let watch = Key::unpack(word);
@@ -360,7 +235,10 @@ impl Tables {
         if !sorted {
             batch.items.sort_by_key(Item::rank);
         }
-        alarmed
+        if let Some(beacon) = self.mode(mode).and_then(|entry| entry.beacon.as_ref()) {
+            beacon.seen(heard);
+        }
+        heard
     }
 }
 
@@ -379,10 +257,6 @@ const MEMORY_PASSES_MAX: u32 = 64;
 const MEMORY_PASSES_PER_CLOCK: u32 = 8;
 /// For how long such passes may go on.
 const MEMORY_TIME_MAX: Duration = Duration::from_micros(50);
-/// For how long a loop spins before it sleeps after all, whatever is asked for: meanwhile it hears of no descriptor.
-const SPIN_MAX: Duration = Duration::from_micros(250);
-/// How many looks a spin makes between two looks at the clock.
-const LOOKS_PER_CLOCK: u32 = 16;
 /// How many events a wait takes from the kernel.
 const EVENTS_MOST: usize = 256;
 /// How many when the run returns after one source: what is taken and not served has to be found again.

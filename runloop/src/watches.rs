@@ -11,14 +11,14 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::core::{Devices, ModeEntry, Owner, Tables, Watch};
+use crate::core::{ModeEntry, Owner, Tables, Watch};
+use crate::devices::Devices;
 use crate::heap::Slot;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::readiness::{Interest, Readiness, Token};
 use crate::shared::Shared;
 use crate::sys::poller::{Held, Poller};
-use crate::sys::{Alarm, Doorbell};
 
 impl Tables {
     /// Starts watching a descriptor in every mode of the source. On failure nothing is watched, and the watch comes back.
@@ -195,16 +195,9 @@ impl Tables {
         if self.devices.is_some() {
             return Ok(());
         }
-        let bell = Arc::new(Doorbell::new()?);
-        let alarm = Arc::new(Alarm::new()?);
-        let devices = Devices {
-            bare: Rc::new(Poller::new()?),
-            bell: Held::new(bell.as_fd(), Arc::clone(&bell)),
-            alarm: Held::new(alarm.as_fd(), Arc::clone(&alarm)),
-        };
-        devices.join(&devices.bare)?;
+        let devices = Devices::new()?;
         // Only the loop's thread gets here, so nobody else can have set it.
-        drop(shared.bell.set(bell));
+        drop(shared.bell.set(Arc::clone(devices.bell.keeper())));
         self.devices = Some(Rc::new(devices));
         Ok(())
     }
@@ -316,7 +309,8 @@ impl Tables {
         }
     }
 
-    fn own_poller(&mut self, mode: Mode) -> io::Result<Rc<Poller>> {
+    /// The poll set of a mode alone, which is made if this is its first.
+    pub(crate) fn own_poller(&mut self, mode: Mode) -> io::Result<Rc<Poller>> {
         let devices = self.devices.clone();
         let entry: &mut ModeEntry = self.mode_or_new(mode);
         if let Some(poller) = &entry.poller {
@@ -358,17 +352,6 @@ impl Watch {
     }
 }
 
-impl Devices {
-    fn join(&self, poller: &Poller) -> io::Result<()> {
-        poller.add_edge(&self.bell, BELL_KEY)?;
-        poller.add_edge(&self.alarm, ALARM_KEY)
-    }
-}
-
 /// How often in a row a descriptor may report nothing but hang-up or error while its interest stays as it is. Whoever cares
 /// has read, closed or disabled it long before; the rest would keep the loop from sleeping for ever.
 const BARREN_MAX: u16 = 1_000;
-/// The doorbell's key in every poll set; the upper half is no index of a watch.
-pub(crate) const BELL_KEY: u64 = 0xffff_ffff_0000_0000;
-/// The timer descriptor's.
-pub(crate) const ALARM_KEY: u64 = 0xffff_ffff_0000_0001;

@@ -9,8 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use polling::{Event, PollMode};
-use rustix::event::Timespec;
-use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 
 use crate::readiness::{Interest, Readiness};
 use crate::sys::fork::ForkGuard;
@@ -80,6 +79,16 @@ impl Poller {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether a wait would find something.
+    pub(crate) fn is_readable(&self) -> io::Result<bool> {
+        let mut set = [PollFd::new(&self.set, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        Ok(rustix::event::poll(&mut set, Some(&now))? > 0)
     }
 
     fn register(&self, fd: RawFd, event: Event, mode: PollMode) -> io::Result<()> {

@@ -72,6 +72,27 @@ fn each_ring_signals_the_source_once_and_says_that_it_was_a_bell() {
 }
 
 #[test]
+fn a_run_that_only_looks_performs_what_it_has_heard() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let (bell, again) = (Bell::new(), Cell::new(2));
+    let probe = Probe::new("p", &log).performing(move |cx, _| {
+        again.set(again.get() - 1);
+        if again.get() > 0 {
+            cx.signal();
+        }
+    });
+    listening(&log, &bell, probe);
+    bell.ring();
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), ["p signalled"], "in the one pass that it makes");
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), ["p signalled"], "a signal waits for the next");
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), [""; 0], "all is done");
+}
+
+#[test]
 fn a_bell_wakes_a_sleeping_loop() {
     let _watchdog = Watchdog::new();
     let log = Log::new();

@@ -1,0 +1,9 @@
+//! A loop inside somebody else's: what its one descriptor tells, and that nothing is lost or spun for.
+
+mod support;
+
+mod calloop;
+mod mio;
+mod sleepers;
+mod told;
+mod tokio;
