@@ -81,8 +81,10 @@ pub use readiness::{Interest, Prepared, Readiness, Ready, Stage, Token, Why};
 pub use source::Source;
 pub use source_handle::SourceHandle;
 pub use source_ref::{AsSource, SourceRef, SourceValue};
+#[cfg(feature = "signals")]
+pub use sources::UnixSignal;
 pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
 #[cfg(feature = "signals")]
-pub use sources::{UnixSignal, UnixSignals};
+pub use sources::{SignalsError, UnixSignals};
 pub use statistics::Statistics;
 pub use sys::fork::ForkGuard;

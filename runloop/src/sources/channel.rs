@@ -1,5 +1,6 @@
 //! A bounded queue whose receiving end is a source.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
@@ -12,8 +13,8 @@ use crate::readiness::{Ready, Why};
 use crate::source::Source;
 use crate::source_handle::SourceHandle;
 use crate::source_ref::{AsSource, SourceRef};
+use crate::sources::again::Again;
 use crate::sources::callback::Callback;
-use std::cell::RefCell;
 
 /// A channel whose values are handed to a closure on this thread's loop, in order, at most 1,024 waiting.
 ///
@@ -218,14 +219,17 @@ impl<T: 'static, F: FnMut(&RunLoop, T) + 'static> Source for ChannelSource<T, F>
     fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, _: Ready<'_>) {
         // A value leaves the queue just before its call. The guard asks for another perform when this one leaves values
         // behind, also because the closure panicked.
-        let mut again = Again { cx, needed: true };
+        let mut again = Again::new(cx);
         for _ in 0..VALUES_PER_PERFORM {
+            if !again.may_go_on() {
+                return;
+            }
             let Ok(value) = self.next() else {
-                again.needed = false;
+                again.is_not_needed();
                 return;
             };
             self.callback
-                .call(|receive| receive(again.cx.run_loop(), value));
+                .call(|receive| receive(again.run_loop(), value));
         }
     }
 
@@ -233,20 +237,6 @@ impl<T: 'static, F: FnMut(&RunLoop, T) + 'static> Source for ChannelSource<T, F>
         let receiver = self.receiver.take();
         drop(receiver);
         self.callback.end();
-    }
-}
-
-/// Asks for another perform, unless the queue was seen empty.
-struct Again<'c, 's, 'a> {
-    cx: &'c mut Cx<'s, 'a>,
-    needed: bool,
-}
-
-impl Drop for Again<'_, '_, '_> {
-    fn drop(&mut self) {
-        if self.needed {
-            self.cx.signal();
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use runloop::{
-    Activity, Descriptor, Interest, Mode, Observer, OnPanic, Outcome, RunLoop, SendError,
+    Activity, Channel, Descriptor, Interest, Mode, Observer, OnPanic, Outcome, RunLoop, SendError,
     Signalled, SourceOptions, channel, channel_with,
 };
 use rustix::event::epoll;
@@ -158,6 +158,34 @@ fn a_panicking_receiver_loses_the_one_value_it_was_given() {
     assert!(panicked.is_err(), "at the second");
     assert_eq!(run_one(Mode::DEFAULT), Outcome::HandledSource, "it goes on");
     assert_eq!(log.take(), ["1", "3", "4"], "with the third");
+}
+
+#[test]
+fn a_channel_that_its_closure_ends_or_removes_hands_over_no_further_value() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let run_loop = RunLoop::current();
+    let slot: Rc<RefCell<Option<Channel>>> = Rc::default();
+    let (inside, own) = (log.clone(), Rc::clone(&slot));
+    let (sender, receiver) = channel(move |run_loop, value: u32| {
+        inside.add(value.to_string());
+        let own = own.borrow();
+        match value {
+            1 => assert!(run_loop.remove(own.as_ref().unwrap(), Mode::DEFAULT)),
+            _ => own.as_ref().unwrap().invalidate(),
+        }
+    });
+    slot.replace(Some(receiver.clone()));
+    for value in 1..=3 {
+        sender.send(value).unwrap();
+    }
+    for expected in ["1", "2"] {
+        run_loop.add(&receiver, Mode::DEFAULT).unwrap();
+        assert_eq!(run(Mode::DEFAULT), Outcome::Finished, "nothing is there");
+        assert_eq!(log.take(), [expected], "one at a time");
+    }
+    assert_eq!(sender.send(4), Err(SendError::Closed(4)), "it has ended");
+    slot.take();
 }
 
 #[test]

@@ -27,4 +27,6 @@ mod stopping;
 mod threads;
 mod tolerance;
 mod traces;
+mod unix_signals;
+mod unix_signals_anywhere;
 mod waking;
