@@ -81,9 +81,11 @@ pub use readiness::{Interest, Prepared, Readiness, Ready, Stage, Token, Why};
 pub use source::Source;
 pub use source_handle::SourceHandle;
 pub use source_ref::{AsSource, SourceRef, SourceValue};
-#[cfg(feature = "signals")]
+#[cfg(any(feature = "signals", feature = "children"))]
 pub use sources::UnixSignal;
 pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
+#[cfg(feature = "children")]
+pub use sources::{ChildError, ChildExit, ChildRefused, ChildSignalError, ExitLost};
 #[cfg(feature = "signals")]
 pub use sources::{SignalsError, UnixSignals};
 pub use statistics::Statistics;

@@ -4,3 +4,4 @@ mod counting;
 mod failing;
 mod server;
 mod small;
+mod sources;

@@ -121,6 +121,7 @@ fn every_example_has_under_eighty_lines() {
         include_str!("../../wake_from_thread.rs"),
         include_str!("../../modes.rs"),
         include_str!("../../custom_source.rs"),
+        include_str!("../../child_exit.rs"),
         include_str!("../../port_server.rs"),
         include_str!("../../port_client.rs"),
     ];

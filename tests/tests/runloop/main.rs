@@ -4,6 +4,8 @@ mod support;
 
 mod batches;
 mod bells;
+mod children;
+mod children_lost;
 mod closures;
 mod deadlines;
 mod defects;

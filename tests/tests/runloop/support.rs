@@ -1,9 +1,12 @@
-//! A source of which everything can be watched and replaced, and shorthands for what the tests do all the time.
+//! A source of which everything can be watched and replaced, a directory for a test, and shorthands for what the tests do
+//! all the time.
 
 use std::cell::Cell;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use runloop::{
@@ -287,5 +290,40 @@ pub(crate) fn far() -> Instant {
 pub(crate) fn until(mut is_true: impl FnMut() -> bool) {
     while !is_true() {
         std::thread::yield_now();
+    }
+}
+
+/// A directory of its own for one test, which goes with it.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn new(name: &str) -> Self {
+        let place = std::env::temp_dir().join(format!("runloop-{}-{name}", std::process::id()));
+        fs::create_dir(&place).unwrap();
+        Self(place)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str) {
+        fs::write(self.path(name), name).unwrap();
+    }
+
+    pub(crate) fn write_all<const N: usize>(&self, names: [&str; N]) {
+        names.into_iter().for_each(|name| self.write(name));
+    }
+
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
     }
 }
