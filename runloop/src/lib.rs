@@ -86,6 +86,8 @@ pub use sources::UnixSignal;
 pub use sources::{Channel, Descriptor, SendError, Sender, Signalled, channel, channel_with};
 #[cfg(feature = "children")]
 pub use sources::{ChildError, ChildExit, ChildRefused, ChildSignalError, ExitLost};
+#[cfg(feature = "files")]
+pub use sources::{FileChange, FileChanges, FileEntry, FileInterest, FileWatch, FilesError};
 #[cfg(feature = "signals")]
 pub use sources::{SignalsError, UnixSignals};
 pub use statistics::Statistics;

@@ -122,6 +122,7 @@ fn every_example_has_under_eighty_lines() {
         include_str!("../../modes.rs"),
         include_str!("../../custom_source.rs"),
         include_str!("../../child_exit.rs"),
+        include_str!("../../file_changes.rs"),
         include_str!("../../port_server.rs"),
         include_str!("../../port_client.rs"),
     ];

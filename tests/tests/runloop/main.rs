@@ -10,6 +10,8 @@ mod closures;
 mod deadlines;
 mod defects;
 mod descriptors;
+mod files;
+mod files_watched;
 mod forks;
 mod kinds;
 mod manual_clock;
