@@ -38,7 +38,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     section("rules", "rule ", &[(1, 10)]),
     section(
         "runloop",
@@ -46,6 +46,7 @@ const SECTIONS: [Section; 8] = [
         &[(1, 5), (10, 43), (50, 57), (60, 66), (70, 83)],
     ),
     section("timers", "C", &[(1, 20)]),
+    section("sources", "S", &[(1, 6), (10, 16), (20, 26), (30, 30)]),
     section("complaints", "E", &[(11, 30)]),
     section("decisions", "G", &[(1, 7), (10, 12)]),
     section("decisions", "H", &[(1, 6)]),
@@ -53,7 +54,7 @@ const SECTIONS: [Section; 8] = [
     section("hazards", "R", &[(1, 10)]),
 ];
 /// The letters of all numbers: those of the sections, and those of the sections that are to come.
-const LETTERS: &str = "ABCDEGHKLNPQR";
+const LETTERS: &str = "ABCDEGHKLNPQRS";
 /// What CFRunLoop.h declares, by what the names begin with.
 const NAMES: [(&str, &str); 5] = [
     (
