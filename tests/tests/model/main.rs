@@ -15,7 +15,8 @@ mod shrink;
 
 use std::fmt::Write;
 use std::io::Write as _;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use program::Program;
@@ -31,9 +32,9 @@ fn agree(program: &Program) {
 /// Where the loop and the model differ, if they do. Programs without an end are nobody's.
 fn differ(program: &Program) -> Option<String> {
     let expected = model::run(program)?;
-    let hangs = HangingProgram::new(program);
+    running(Some(program));
     let actual = real::run(program);
-    drop(hangs);
+    running(None);
     if actual == expected {
         return None;
     }
@@ -54,26 +55,36 @@ fn differ(program: &Program) -> Option<String> {
     Some(text)
 }
 
-/// Prints a program that hangs, since a hanging test says nothing else.
-struct HangingProgram {
-    /// Hanging up tells the thread that it has ended.
-    _ended: Sender<()>,
+/// The program that is being run, so that one that hangs is printed: a hanging test says nothing else.
+static RUNNING: Mutex<Option<(u64, Program)>> = Mutex::new(None);
+
+fn running(program: Option<&Program>) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    *running = program.map(|program| (number, program.clone()));
 }
 
-impl HangingProgram {
-    fn new(program: &Program) -> Option<Self> {
-        // A thread for each program is only worth it where one hangs.
-        std::env::var_os("MODEL_HANGS")?;
-        let (ended, waiting) = channel();
-        let program = program.to_string();
-        std::thread::spawn(move || {
-            if waiting.recv_timeout(Duration::from_secs(10)) == Err(RecvTimeoutError::Timeout) {
+/// Ends the process, with the program, if one runs for half a minute.
+fn watch_for_hanging_programs() {
+    std::thread::spawn(|| {
+        let (mut last, mut looks) = (None, 0);
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+            let number = running.as_ref().map(|running| running.0);
+            looks = if number.is_some() && number == last {
+                looks + 1
+            } else {
+                0
+            };
+            last = number;
+            if let Some((_, program)) = running.as_ref().filter(|_| looks == 30) {
                 writeln!(std::io::stderr(), "this program hangs:\n{program}").ok();
                 std::process::abort();
             }
-        });
-        Some(Self { _ended: ended })
-    }
+        }
+    });
 }
 
 #[test]
@@ -81,6 +92,7 @@ fn the_loop_does_what_the_model_says() {
     let count = number("MODEL_PROGRAMS", 5_000);
     let first = number("MODEL_SEED", 1);
     let _watchdog = Watchdog::with_limit(Duration::from_secs(120 + count / 100));
+    watch_for_hanging_programs();
     let (mut endless, mut lines, mut failures) = (0, 0, Vec::new());
     for seed in first..first + count {
         let program = generate::program(seed);
