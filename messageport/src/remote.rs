@@ -4,20 +4,26 @@ mod call;
 mod calls;
 mod client;
 mod connect;
+mod ending;
+mod options;
 mod waiter;
+mod watcher;
 mod writing;
 
 use crate::error::{OpenError, SendError};
 use crate::message::Payload;
 use crate::names::{Directory, PortName};
 use crate::pidfd::Credentials;
-use runloop::Mode;
+use runloop::{AsSource, SourceHandle, SourceOptions, SourceRef, SourceValue};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use options::Options;
+
 use client::Client;
+use watcher::Watcher;
 
 /// A link to a port, by whose name it was found.
 ///
@@ -37,7 +43,7 @@ use client::Client;
 /// ```
 #[derive(Clone)]
 pub struct RemotePort {
-    client: Arc<RemoteInner>,
+    inner: Arc<RemoteInner>,
 }
 
 impl RemotePort {
@@ -81,7 +87,7 @@ impl RemotePort {
     pub fn connect_in(directory: &Directory, name: &str) -> Result<Self, OpenError> {
         let client = Client::connect(directory, &PortName::new(name)?)?;
         Ok(Self {
-            client: Arc::new(RemoteInner(Arc::new(client))),
+            inner: Arc::new(RemoteInner::new(client)),
         })
     }
 
@@ -114,7 +120,7 @@ impl RemotePort {
     ) -> Result<Self, OpenError> {
         let client = connect::connect_within(directory, &PortName::new(name)?, timeout)?;
         Ok(Self {
-            client: Arc::new(RemoteInner(Arc::new(client))),
+            inner: Arc::new(RemoteInner::new(client)),
         })
     }
 
@@ -138,7 +144,9 @@ impl RemotePort {
     ///
     /// As [`send`](Self::send).
     pub fn send_with(&self, id: i32, data: &[u8], options: Options) -> Result<(), SendError> {
-        self.client.0.send(id, data, options)
+        let sent = self.client().send(id, data, options);
+        self.client().tell_here();
+        sent
     }
 
     /// Sends a request and waits for its reply: five seconds to find room, then thirty for the reply.
@@ -166,47 +174,106 @@ impl RemotePort {
         data: &[u8],
         options: Options,
     ) -> Result<Payload, SendError> {
-        self.client.0.request(id, data, options)
+        let answer = self.client().request(id, data, options);
+        self.client().tell_here();
+        answer
     }
 
     /// The name by which the port was found.
     #[must_use]
     pub fn name(&self) -> &PortName {
-        &self.client.0.name
+        &self.client().name
     }
 
     /// Who serves the port: the process that took the name, as the system saw it when this link was made.
     #[must_use]
     pub fn peer(&self) -> Credentials {
-        self.client.0.link.peer().credentials()
+        self.client().link.peer().credentials()
     }
 
     /// Whether the port is still there, as far as the system can tell now, and this remote has not been invalidated.
     ///
+    /// Asks the system, and if the port turns out to be gone, the remote ends: the [callback](Self::on_invalidation) is
+    /// called in here if the remote is in no loop.
+    ///
     /// Counterpart: `CFMessagePortIsValid`.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.client.0.check()
+        let valid = self.client().check();
+        self.client().tell_here();
+        valid
     }
 
     /// How many replies came after their request had given up waiting. They are dropped.
     #[must_use]
     pub fn late_replies(&self) -> u64 {
-        self.client.0.late_replies()
+        self.client().late_replies()
     }
 
     /// Ends the link, from any thread. Calls that are waiting on it fail at once with [`SendError::BecameInvalid`]; clones
     /// of this remote are invalid too. Doing it again changes nothing.
     ///
+    /// In this order: the remote is invalid, those who wait are woken, the callback is called, here, and the remote
+    /// leaves its loops.
+    ///
     /// Counterpart: `CFMessagePortInvalidate`.
     pub fn invalidate(&self) {
-        self.client.0.invalidate();
+        self.client().invalidate();
+    }
+
+    /// Sets what is called once when the remote becomes invalid, in place of what was set before: because its port has
+    /// gone, or it was invalidated, or its last clone is dropped. On a remote that is invalid it is called at once, here.
+    ///
+    /// [`invalidate`](Self::invalidate) calls it on its own thread. When the port goes away, it is called in the run loop
+    /// that the remote is in, at once if that runs; a remote in no loop notices in the next call on any of its clones,
+    /// which calls it before it returns. It should not hold the remote itself, which would live for as long.
+    ///
+    /// Counterpart: `CFMessagePortSetInvalidationCallBack`, whose callback for a dead peer comes on the main thread or
+    /// not at all.
+    ///
+    /// ```
+    /// use messageport::{LocalPort, RemotePort};
+    /// use runloop::{Mode, RunLoop};
+    ///
+    /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
+    /// let port = LocalPort::create_in(&directory, "org.example.service", |_| ())?;
+    /// let remote = RemotePort::connect_in(&directory, "org.example.service")?;
+    /// let run_loop = RunLoop::current();
+    /// let main = run_loop.handle();
+    /// remote.on_invalidation(move || main.stop().expect("the loop runs"));
+    /// run_loop.add(&remote, Mode::DEFAULT)?;
+    /// port.invalidate();
+    /// let _stopped = run_loop.run()?;
+    /// assert!(!remote.is_valid());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_invalidation(&self, callback: impl FnOnce() + Send + 'static) {
+        if let Some(callback) = self.client().set_callback(Box::new(callback)) {
+            return callback();
+        }
+        // The port may be gone without anybody having noticed.
+        let _noticed = self.is_valid();
+    }
+
+    fn client(&self) -> &Arc<Client> {
+        &self.inner.client
+    }
+}
+
+/// In a loop, a remote hears at once when its port goes away.
+impl AsSource for RemotePort {
+    fn as_source(&self) -> &SourceHandle {
+        self.inner.watcher().handle()
+    }
+
+    fn value(&self) -> Option<SourceValue> {
+        self.inner.watcher().value()
     }
 }
 
 impl PartialEq for RemotePort {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.client, &other.client)
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 }
 
@@ -214,7 +281,7 @@ impl Eq for RemotePort {}
 
 impl Hash for RemotePort {
     fn hash<S: Hasher>(&self, state: &mut S) {
-        Arc::as_ptr(&self.client).hash(state);
+        Arc::as_ptr(&self.inner).hash(state);
     }
 }
 
@@ -228,83 +295,33 @@ impl fmt::Debug for RemotePort {
 }
 
 /// What the clones of a remote share; the link ends with it.
-struct RemoteInner(Arc<Client>);
-
-impl Drop for RemoteInner {
-    fn drop(&mut self) {
-        self.0.invalidate();
-    }
+struct RemoteInner {
+    client: Arc<Client>,
+    /// For loops, from the first time on that somebody asks.
+    watcher: OnceLock<SourceRef<Watcher>>,
 }
 
-/// How long a call may take, and in which mode it waits.
-///
-/// ```
-/// use messageport::Options;
-/// use std::time::Duration;
-/// let patient = Options::new().reply_timeout(Duration::from_secs(600));
-/// # drop(patient);
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    pub(crate) send_timeout: Option<Duration>,
-    pub(crate) reply_timeout: Option<Duration>,
-    pub(crate) mode: Option<Mode>,
-}
-
-impl Options {
-    /// Five seconds to find room, thirty more for the reply, in a mode that nothing else is in.
-    ///
-    /// ```
-    /// let options = messageport::Options::new();
-    /// # drop(options);
-    /// ```
-    #[must_use]
-    pub fn new() -> Self {
+impl RemoteInner {
+    fn new(client: Client) -> Self {
         Self {
-            send_timeout: Some(SEND_TIMEOUT),
-            reply_timeout: Some(REPLY_TIMEOUT),
-            mode: None,
+            client: Arc::new(client),
+            watcher: OnceLock::new(),
         }
     }
 
-    /// How long the message may wait for room. Zero: it must have room now. Enormous times are no limit.
-    #[must_use]
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.send_timeout = Some(timeout);
-        self
-    }
-
-    /// How long to wait for the reply, from the moment that the request is wholly sent. Zero: one look.
-    #[must_use]
-    pub fn reply_timeout(mut self, timeout: Duration) -> Self {
-        self.reply_timeout = Some(timeout);
-        self
-    }
-
-    /// No limit at all: the call returns when it has succeeded, or the port is gone.
-    #[must_use]
-    pub fn wait_for_ever(mut self) -> Self {
-        self.send_timeout = None;
-        self.reply_timeout = None;
-        self
-    }
-
-    /// Waits in this mode, whose other sources are served meanwhile: timers, ports, anything; what they call may send
-    /// requests in turn.
-    ///
-    /// Two processes that send each other requests at the same time answer each other this way.
-    #[must_use]
-    pub fn in_mode(mut self, mode: Mode) -> Self {
-        self.mode = Some(mode);
-        self
+    fn watcher(&self) -> &SourceRef<Watcher> {
+        self.watcher.get_or_init(|| {
+            let options = SourceOptions::new().name(self.client.name.as_str());
+            let watcher = Watcher::new(Arc::clone(&self.client));
+            let watcher = SourceRef::with(options.reentrant(), watcher);
+            self.client.set_watcher(watcher.handle().clone());
+            watcher
+        })
     }
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self::new()
+impl Drop for RemoteInner {
+    fn drop(&mut self) {
+        self.client.invalidate();
     }
 }
-
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-const REPLY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,6 +11,7 @@ use crate::local::PortCore;
 use crate::message::Payload;
 use crate::names::PortName;
 use crate::remote::calls::{Answer, Calls};
+use crate::remote::ending::Notice;
 use crate::transfer::{Arrival, Inbound};
 use crate::wire::{Head, Kind, Status};
 use runloop::{ForkGuard, Mode, SourceHandle};
@@ -28,7 +29,7 @@ pub(crate) struct Client {
     pub(crate) hub: Hub,
     fork: ForkGuard,
     /// `OPEN`, or how it ended.
-    ended: AtomicU8,
+    pub(super) ended: AtomicU8,
     /// Somebody has been told, or has seen, that the port takes nothing more.
     known_to_end: AtomicBool,
     calls: Mutex<Calls>,
@@ -39,6 +40,8 @@ pub(crate) struct Client {
     refusal: OnceLock<Refusal>,
     /// The port itself, if it is one of this process.
     neighbour: Option<Weak<PortCore>>,
+    /// Who is told of the end, and where.
+    pub(super) notice: Notice,
 }
 
 /// Whether, and how, a link has ended.
@@ -75,6 +78,7 @@ impl Client {
             closing_told: AtomicBool::new(false),
             refusal: OnceLock::new(),
             neighbour,
+            notice: Notice::default(),
         }
     }
 
@@ -123,36 +127,6 @@ impl Client {
 
     pub(crate) fn late_replies(&self) -> u64 {
         self.late_replies.load(Ordering::Relaxed)
-    }
-
-    /// Ends the link on this side.
-    pub(crate) fn invalidate(&self) {
-        if self.fork.is_forked() {
-            return;
-        }
-        self.finish(INVALIDATED);
-    }
-
-    /// The other side broke the rules.
-    pub(crate) fn set_broken(&self, why: &dyn std::fmt::Display) {
-        tracing::warn!(port = %self.name, %why, "the port does not keep to the rules of the link");
-        self.finish(BROKEN);
-    }
-
-    /// Ends the link, once, and wakes everybody who waits on it.
-    pub(crate) fn finish(&self, how: u8) {
-        let first = self
-            .ended
-            .compare_exchange(OPEN, how, Ordering::AcqRel, Ordering::Acquire);
-        if first.is_err() {
-            return;
-        }
-        self.link.hang_up();
-        let calls = self.calls();
-        let all = calls.owners();
-        drop(calls);
-        all.iter().for_each(SourceHandle::signal);
-        self.part_with_sources();
     }
 
     /// Lets go of the threads' sources once the link has ended and no call is in progress.
@@ -338,10 +312,10 @@ const RECORDS_PER_PASS: u32 = 1_024;
 /// How many packets are read of a port that has hung up.
 const LAST_WORDS_MAX: usize = 64;
 /// The link is of use.
-const OPEN: u8 = 0;
+pub(super) const OPEN: u8 = 0;
 /// This side ended it.
-const INVALIDATED: u8 = 1;
+pub(super) const INVALIDATED: u8 = 1;
 /// The port went away.
-pub(crate) const GONE: u8 = 2;
+pub(super) const GONE: u8 = 2;
 /// The other side broke the rules.
-const BROKEN: u8 = 3;
+pub(super) const BROKEN: u8 = 3;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 
-use messageport::{LocalPort, SendError};
+use messageport::{LocalPort, PortOptions, SendError};
 use runloop::{Mode, RunLoop};
 use tests::{Log, Watchdog};
 
@@ -54,6 +54,113 @@ fn a_port_is_invalid_and_its_name_free_when_the_callback_runs_and_leaves_its_loo
         "the new port is none of the old one's business"
     );
     place.connect("ending").send(1, b"").unwrap();
+}
+
+/// Writes a line when it is dropped.
+struct Holds(Log, Box<dyn Fn() -> String>);
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        self.0.add(self.1());
+    }
+}
+
+#[test]
+fn a_port_ends_in_one_order_its_flag_its_name_its_callback_its_handler_its_source() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let log = Log::new();
+    for shared in [false, true] {
+        let slot = Arc::new(std::sync::Mutex::new(None::<LocalPort>));
+        let looks = {
+            let (slot, directory) = (Arc::clone(&slot), place.directory.clone());
+            move || {
+                let port = slot.lock().unwrap().clone().unwrap();
+                let free = directory.names().unwrap().is_empty();
+                let inside = RunLoop::current().contains(&port, Mode::DEFAULT);
+                let valid = port.is_valid();
+                format!("valid {valid}, name free {free}, in the loop {inside}")
+            }
+        };
+        let seen = looks.clone();
+        let told = log.clone();
+        let options = PortOptions::new()
+            .in_directory(&place.directory)
+            .name("ends");
+        let port = if shared {
+            // What it says is looked at by the last to hold it, on whatever thread; here it is this one.
+            let held = std::sync::Mutex::new(Says(log.clone()));
+            options
+                .create_shared(move |_| held.lock().unwrap().0.add("called"))
+                .map_err(|refused| refused.error)
+        } else {
+            let held = Holds(
+                log.clone(),
+                Box::new(move || format!("handler: {}", seen())),
+            );
+            options
+                .create(move |_| held.0.add("called"))
+                .map_err(|refused| refused.error)
+        };
+        let port = port.unwrap();
+        *slot.lock().unwrap() = Some(port.clone());
+        RunLoop::current().add(&port, Mode::DEFAULT).unwrap();
+        port.on_invalidation(move || told.add(format!("callback: {}", looks())));
+        port.invalidate();
+        assert!(!RunLoop::current().contains(&port, Mode::DEFAULT));
+        let state = "valid false, name free true, in the loop true";
+        let handler = if shared {
+            "handler".to_owned()
+        } else {
+            format!("handler: {state}")
+        };
+        assert_eq!(
+            log.take(),
+            [format!("callback: {state}"), handler],
+            "A71, A72"
+        );
+        slot.lock().unwrap().take();
+    }
+}
+
+/// Writes that the handler is gone.
+struct Says(Log);
+
+impl Drop for Says {
+    fn drop(&mut self) {
+        self.0.add("handler");
+    }
+}
+
+#[test]
+fn a_port_whose_handler_panics_or_whose_thread_ends_is_told_of_on_that_thread_once() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    for panics in [true, false] {
+        let (out, called) = channel();
+        let directory = place.directory.clone();
+        let (ready, started) = channel();
+        let thread = std::thread::spawn(move || {
+            let port = LocalPort::create_in(&directory, "ends", move |_| {
+                assert!(!panics, "as the test wants it");
+                RunLoop::current().stop();
+            });
+            let port = port.unwrap();
+            port.on_invalidation(move || out.send(std::thread::current().id()).unwrap());
+            let run_loop = RunLoop::current();
+            run_loop.add(&port, Mode::DEFAULT).unwrap();
+            ready.send(port).unwrap();
+            run_loop.run().map(drop).unwrap();
+        });
+        let port = started.recv().unwrap();
+        let id = thread.thread().id();
+        place.connect("ends").send(1, b"").unwrap();
+        assert_eq!(thread.join().is_err(), panics);
+        assert_eq!(called.recv().unwrap(), id);
+        assert!(called.recv().is_err(), "once");
+        assert!(!port.is_valid());
+        assert_eq!(place.directory.names().unwrap(), []);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod hostile;
 mod invalidation;
 mod modes;
 mod names;
+mod noticing;
 mod reentrancy;
 mod refusing;
 mod room;
