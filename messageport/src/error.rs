@@ -85,6 +85,44 @@ pub enum RenameError {
     System(#[source] io::Error),
 }
 
+/// A port's handler cannot be called on a queue, or the port cannot be in a loop.
+///
+/// What a loop says of a port that is on a queue is [`AddError::Attach`](runloop::AddError::Attach) with
+/// [`OnQueue`](Self::OnQueue) inside.
+///
+/// ```
+/// use messageport::{PortOptions, QueueError, SerialQueue};
+/// use runloop::{AddError, Mode, RunLoop};
+///
+/// let port = PortOptions::new().create_shared(|_| ())?;
+/// port.set_dispatch_queue(SerialQueue::new("worker")?)?;
+/// let Err(AddError::Attach(error)) = RunLoop::current().add(&port, Mode::DEFAULT) else {
+///     unreachable!("it is on a queue");
+/// };
+/// let inside = error.get_ref().and_then(|error| error.downcast_ref());
+/// assert!(matches!(inside, Some(QueueError::OnQueue)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// It is in a run loop; take it out first.
+    #[error("the port is in a run loop")]
+    InLoop,
+    /// It is on a queue; [clear](crate::LocalPort::clear_dispatch_queue) that first.
+    #[error("the handler of the port is called on a queue")]
+    OnQueue,
+    /// The handler must stay on the thread that made it; use [`create_shared`](crate::LocalPort::create_shared).
+    #[error("the handler of the port is bound to its thread")]
+    Bound,
+    /// It is invalid.
+    #[error("the port is gone")]
+    Invalid,
+    /// The system has no room for the thread that listens.
+    #[error("the system has no room for a thread that listens")]
+    System(#[source] io::Error),
+}
+
 /// A name could not be connected to.
 #[derive(Debug, Error)]
 #[non_exhaustive]

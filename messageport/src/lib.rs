@@ -20,15 +20,20 @@ mod link;
 mod spin;
 mod message;
 mod error;
+mod queue;
+mod background;
 mod local;
 mod remote;
 
-pub use error::{CreateError, NotCreated, OpenError, RenameError, SendError, TransportError};
+pub use error::{
+    CreateError, NotCreated, OpenError, QueueError, RenameError, SendError, TransportError,
+};
 pub use hello::Refusal;
-pub use local::{LocalPort, Message, PortOptions};
-pub use message::{Payload, Reply};
+pub use local::{LocalPort, Message, NotReplied, PortOptions, ReplyError, Responder};
+pub use message::{Departure, Payload, Reply};
 pub use names::{
     ClaimError, ConnectError, Directory, DirectoryError, NameError, NamedPort, PortName,
 };
 pub use pidfd::Credentials;
+pub use queue::{Job, Queue, SerialQueue};
 pub use remote::{Options, RemotePort};

@@ -173,6 +173,18 @@ impl Link {
         Ok(arrival)
     }
 
+    /// Takes the next record if it is a cancellation, and says of what; a lie is left for whoever takes it next.
+    pub(crate) fn take_cancel(&self) -> Option<u64> {
+        let mut incoming = self.incoming();
+        if !incoming.is_cancel_next() {
+            return None;
+        }
+        match incoming.next() {
+            Ok(Arrival::Message(inbound)) => Some(inbound.head.conversation),
+            _ => None,
+        }
+    }
+
     /// Says that nobody here looks for records from now on, so that the peer rings; the answer is whether there is one
     /// after all.
     pub(crate) fn announce(&self) -> bool {

@@ -3,19 +3,26 @@
 mod attention;
 mod connection;
 mod core;
+mod dispatching;
 mod doorkeeper;
 mod ending;
+mod events;
 mod farewell;
 mod handler;
 mod message;
 mod neighbours;
 mod options;
+mod outbox;
 mod places;
+mod requests;
+mod responder;
+mod serving;
 mod source;
 
-use crate::error::{NotCreated, RenameError};
+use crate::error::{NotCreated, QueueError, RenameError};
 use crate::message::Reply;
 use crate::names::{Directory, PortName};
+use crate::queue::Queue;
 use runloop::{AsSource, SourceHandle, SourceValue};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -24,6 +31,7 @@ use std::sync::Arc;
 pub(crate) use self::core::PortCore;
 pub use message::Message;
 pub use options::PortOptions;
+pub use responder::{NotReplied, ReplyError, Responder};
 
 pub(crate) use doorkeeper::LARGEST;
 pub(crate) use neighbours::find as find_neighbour;
@@ -257,6 +265,49 @@ impl LocalPort {
         {
             callback();
         }
+    }
+
+    /// Has the handler called on a queue instead of in a run loop, in place of the queue before: one message at a time, in
+    /// order, with as much waiting as the links hold and no more.
+    ///
+    /// For a port that was [created](Self::create_shared) with a handler for any thread and is in no loop.
+    ///
+    /// Counterpart: `CFMessagePortSetDispatchQueue`, whose queue fills without bound.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]; nothing has changed.
+    ///
+    /// ```
+    /// use messageport::{PortOptions, RemotePort};
+    /// use runloop::RunLoop;
+    ///
+    /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
+    /// // The loop of this thread as a queue: what libdispatch calls the main queue, on the main thread.
+    /// let run_loop = RunLoop::current();
+    /// let options = PortOptions::new().in_directory(&directory).name("org.example.main-queue");
+    /// let main = run_loop.handle();
+    /// let port = options.create_shared(move |_| main.stop().is_ok().to_string())?;
+    /// port.set_dispatch_queue(run_loop.handle())?;
+    /// RemotePort::connect_in(&directory, "org.example.main-queue")?.send(1, b"stop")?;
+    /// let outcome = run_loop.wait_in_mode(runloop::Mode::DEFAULT, runloop::Limit::Never, runloop::ReturnAfter::Limit)?;
+    /// assert_eq!(outcome, runloop::Outcome::Stopped);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_dispatch_queue(&self, queue: impl Queue) -> Result<(), QueueError> {
+        self.inner.core.set_queue(Box::new(queue))
+    }
+
+    /// Has the handler called on no queue any more; says whether it was. One that is running goes on; messages wait for a
+    /// loop or another queue.
+    ///
+    /// Counterpart: `CFMessagePortSetDispatchQueue` without a queue.
+    pub fn clear_dispatch_queue(&self) -> bool {
+        self.inner.core.clear_queue(None)
+    }
+
+    pub(crate) fn core(&self) -> &Arc<PortCore> {
+        &self.inner.core
     }
 
     pub(crate) fn of(inner: Arc<PortInner>) -> Self {

@@ -63,7 +63,7 @@ impl fmt::Debug for Payload {
 /// What a handler answers to a request.
 ///
 /// Made from nothing, bytes or text by `into()`; a handler may return any of these directly. An absent answer is an empty
-/// one, as with `CFMessagePort`.
+/// one, as with `CFMessagePort`. A handler that answers [later](crate::Responder) may return anything.
 ///
 /// ```
 /// use messageport::Reply;
@@ -71,8 +71,12 @@ impl fmt::Debug for Payload {
 /// assert_eq!(replies[2].data(), [1, 2, 3]);
 /// assert!(replies[3].data().is_empty());
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply(pub(crate) Bytes);
+#[derive(Debug, Default)]
+pub struct Reply {
+    pub(crate) bytes: Bytes,
+    /// What is called when it is gone.
+    pub(crate) after: Option<After>,
+}
 
 impl Reply {
     /// A reply of no bytes.
@@ -88,7 +92,63 @@ impl Reply {
     /// Its bytes.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// Has something called once the reply is out, which is to say wholly in memory that its requester reads; or once it
+    /// is certain that it never will be. It takes the place of what was to be called before.
+    ///
+    /// It runs on the thread that sends the reply: as a rule where the handler ran, when that has returned. So a server
+    /// may answer, and then end or replace itself.
+    ///
+    /// ```
+    /// use messageport::{Departure, Reply};
+    /// let reply = Reply::from("good-bye").after(|departure| {
+    ///     if departure == Departure::Sent {
+    ///         println!("that was the last one");
+    ///     }
+    /// });
+    /// # drop(reply);
+    /// ```
+    #[must_use]
+    pub fn after(mut self, call: impl FnOnce(Departure) + Send + 'static) -> Self {
+        self.after = Some(After(Some(Box::new(call))));
+        self
+    }
+}
+
+/// What became of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Departure {
+    /// It is wholly in memory that its requester reads.
+    Sent,
+    /// It will never be sent: none was wanted, the requester or the port is gone, or it was dropped.
+    Lost,
+}
+
+/// What is called once when a reply is gone, one way or the other.
+pub(crate) struct After(Option<Box<dyn FnOnce(Departure) + Send>>);
+
+impl After {
+    /// The reply is out.
+    pub(crate) fn sent(mut self) {
+        if let Some(call) = self.0.take() {
+            call(Departure::Sent);
+        }
+    }
+}
+
+impl Drop for After {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call(Departure::Lost);
+        }
+    }
+}
+
+impl fmt::Debug for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("After").finish_non_exhaustive()
     }
 }
 
@@ -100,31 +160,31 @@ impl From<()> for Reply {
 
 impl From<Bytes> for Reply {
     fn from(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self { bytes, after: None }
     }
 }
 
 impl From<Vec<u8>> for Reply {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+        Bytes::from(bytes).into()
     }
 }
 
 impl From<String> for Reply {
     fn from(text: String) -> Self {
-        Self(text.into())
+        Bytes::from(text).into()
     }
 }
 
 impl From<&'static str> for Reply {
     fn from(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Bytes::from_static(text.as_bytes()).into()
     }
 }
 
 impl From<Payload> for Reply {
     fn from(payload: Payload) -> Self {
-        Self(payload.into_bytes())
+        payload.into_bytes().into()
     }
 }
 

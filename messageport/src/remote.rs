@@ -10,15 +10,17 @@ mod waiter;
 mod watcher;
 mod writing;
 
-use crate::error::{OpenError, SendError};
+use crate::background;
+use crate::error::{OpenError, QueueError, SendError};
 use crate::message::Payload;
 use crate::names::{Directory, PortName};
 use crate::pidfd::Credentials;
-use runloop::{AsSource, SourceHandle, SourceOptions, SourceRef, SourceValue};
-use std::fmt;
+use crate::queue::Queue;
+use runloop::{AsSource, Mode, SourceHandle, SourceOptions, SourceRef, SourceValue};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use std::{fmt, io};
 
 pub use options::Options;
 
@@ -253,6 +255,39 @@ impl RemotePort {
         }
         // The port may be gone without anybody having noticed.
         let _noticed = self.is_valid();
+    }
+
+    /// Has the [callback](Self::on_invalidation) called on a queue when the port goes away, in place of the queue before.
+    /// For a remote that is in no loop.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError`]; nothing has changed.
+    pub fn set_dispatch_queue(&self, queue: impl Queue) -> Result<(), QueueError> {
+        let background = background::run_loop().map_err(QueueError::System)?;
+        self.client().set_queue(Box::new(queue))?;
+        if background.add(self.inner.watcher(), Mode::DEFAULT).is_err() {
+            self.client().clear_queue();
+            let busy = io::Error::from(io::ErrorKind::ResourceBusy);
+            return Err(QueueError::System(busy));
+        }
+        Ok(())
+    }
+
+    /// Has the callback called on no queue any more; says whether it was to be.
+    pub fn clear_dispatch_queue(&self) -> bool {
+        let cleared = self.client().clear_queue();
+        if let (true, Ok(background)) = (cleared, background::run_loop()) {
+            let (watcher, client) = (self.inner.watcher().clone(), Arc::clone(self.client()));
+            // A loop that takes nothing is gone with all that was in it.
+            drop(background.perform(Mode::DEFAULT, move |run_loop| {
+                // Another queue may have been set since.
+                if !client.has_queue() {
+                    run_loop.remove(&watcher, Mode::DEFAULT);
+                }
+            }));
+        }
+        cleared
     }
 
     fn client(&self) -> &Arc<Client> {

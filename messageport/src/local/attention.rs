@@ -1,5 +1,6 @@
 //! Which clients of a port have something to say: who is ready, who is looked at before a sleep, and who rings.
 
+use crate::link::Link;
 use crate::local::connection::Connection;
 use crate::local::core::{AWAKE_MAX, PortCore, TAKES_MAX};
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl PortCore {
     /// A connection has nothing more to say. The few that were served last stay awake: whoever serves the port looks at
     /// them before it sleeps. The others are told to ring at once, and so are all if several threads serve the port, of
     /// which each may be kept from looking.
-    pub(crate) fn drained(&self, connection: Arc<Connection>) -> Drained {
+    fn drained(&self, connection: Arc<Connection>) -> Drained {
         let mut state = self.lock();
         if state
             .awake
@@ -86,11 +87,46 @@ impl PortCore {
             return Drained::Awake;
         }
         drop(state);
-        if connection.link().is_some_and(crate::link::Link::announce) {
+        if connection.link().is_some_and(Link::announce) {
             self.enlist(connection);
             return Drained::Ready;
         }
         Drained::Asleep
+    }
+
+    /// A client has nothing to say for now. One that is gone is let go of, unless a handler is running for it.
+    pub(crate) fn rest(&self, connection: Arc<Connection>) -> Drained {
+        let gone = |link: &Link| link.is_dead() && !link.has_data();
+        if connection.link().is_some_and(gone) {
+            if connection.is_running() {
+                self.set_aside(&connection);
+            } else {
+                self.dismiss(&connection);
+            }
+            return Drained::Asleep;
+        }
+        self.drained(connection)
+    }
+
+    /// Has those at the head of the ready list that have nothing more to say ring, so that nobody is woken for them.
+    pub(crate) fn look_once_more(&self) {
+        for _ in 0..AWAKE_MAX {
+            let Some(connection) = self.next_ready() else {
+                return;
+            };
+            let busy = |link: &Link| link.is_dead() || link.announce();
+            if connection.owes() || connection.link().is_some_and(busy) {
+                return self.enlist(connection);
+            }
+        }
+    }
+
+    /// A client's request has been answered by somebody else than its handler.
+    pub(crate) fn was_answered(&self, connection: &Arc<Connection>) {
+        if connection.choked.swap(false, Ordering::SeqCst) {
+            self.enlist(Arc::clone(connection));
+            self.wake_server();
+        }
     }
 
     /// Whether one of those that are awake has something to say.

@@ -6,10 +6,10 @@
 use crate::error::RenameError;
 use crate::hub::Hub;
 use crate::local::connection::Connection;
-use crate::local::doorkeeper::DOOR;
+use crate::local::dispatching::Dispatcher;
+use crate::local::doorkeeper::{DOOR, LARGEST};
+use crate::local::serving::Serve;
 use crate::names::{Claim, ClaimId, Directory, PortName};
-use crate::wire::Status;
-use bytes::Bytes;
 use runloop::{ForkGuard, Handle, Mode, SourceHandle};
 use slab::Slab;
 use smallvec::SmallVec;
@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub(crate) struct PortCore {
     pub(super) spread: AtomicBool,
     /// What its source brings with it.
     pub(super) equipment: OnceLock<Equipment>,
+    /// A job of it is on its way to a queue, or runs there.
+    pub(super) in_flight: AtomicBool,
     pub(super) invalidation: Mutex<Option<InvalidationCallback>>,
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Equipment {
     pub(crate) home: Option<ThreadId>,
     /// Lets go of the handler, where this thread may do so.
     pub(crate) release: Box<dyn Fn() + Send + Sync>,
+    /// What serves the port, if it may do so on any thread.
+    pub(crate) serve: Option<Weak<dyn Serve + Send + Sync>>,
 }
 
 /// What changes about a port.
@@ -75,8 +79,24 @@ pub(crate) struct State {
     pub(crate) strangers: Vec<Arc<Connection>>,
     /// What is done for want of descriptors.
     pub(crate) rest: Option<Rest>,
+    /// When to try again what somebody did not take.
+    pub(crate) again: Option<Instant>,
+    /// Who calls the handler.
+    pub(crate) delivery: Delivery,
     /// Where the port is served; once it is invalid, where it was.
     pub(crate) served: Vec<Served>,
+}
+
+/// Who calls a port's handler: loops or a queue, and never both.
+#[derive(Clone, Default)]
+pub(crate) enum Delivery {
+    /// Nobody yet.
+    #[default]
+    Nobody,
+    /// So many loops.
+    Loops(u32),
+    /// A queue.
+    Queue(Arc<Dispatcher>),
 }
 
 /// A loop and a mode in which a port is served.
@@ -100,6 +120,7 @@ impl PortCore {
             state: Mutex::default(),
             spread: AtomicBool::new(false),
             equipment: OnceLock::new(),
+            in_flight: AtomicBool::new(false),
             invalidation: Mutex::new(None),
         }
     }
@@ -111,6 +132,11 @@ impl PortCore {
     pub(crate) fn equip(&self, equipment: Equipment) {
         let equipped = self.equipment.set(equipment).is_ok();
         debug_assert!(equipped, "a port has one source");
+    }
+
+    /// How much may wait in the replies of one client before a responder is refused.
+    pub(crate) fn outbox_max(&self) -> usize {
+        usize::try_from(LARGEST + OUTBOX_BEYOND).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn source(&self) -> Option<&SourceHandle> {
@@ -168,6 +194,19 @@ impl PortCore {
     pub(crate) fn dismiss(&self, connection: &Arc<Connection>) {
         connection.hang_up();
         self.forget(connection);
+        connection.abandon_requests();
+    }
+
+    /// Whether nothing more is taken from a client for now, because its replies are not read, or too many of its requests
+    /// are still being answered. It is looked at again when that has changed, or it is gone.
+    pub(crate) fn is_choked(&self, connection: &Arc<Connection>) -> bool {
+        if !connection.is_choked() {
+            return false;
+        }
+        self.set_aside(connection);
+        connection.choked.store(true, Ordering::SeqCst);
+        // It may have changed in between. Whoever takes the mark goes on with it.
+        connection.is_choked() || !connection.choked.swap(false, Ordering::SeqCst)
     }
 
     /// Leaves a connection alone until it rings, or is gone.
@@ -196,13 +235,6 @@ impl PortCore {
         drop(state);
         drop(gone);
     }
-
-    /// Answers a request that came to nothing.
-    pub(crate) fn refuse(connection: &Connection, request: crate::wire::Head, status: Status) {
-        if request.kind == crate::wire::Kind::Request {
-            connection.answer(request, status, Bytes::new());
-        }
-    }
 }
 
 impl fmt::Debug for PortCore {
@@ -229,3 +261,5 @@ pub(crate) struct Rest {
 pub(crate) const TAKES_MAX: usize = 4;
 /// How many connections are looked at before a sleep.
 pub(crate) const AWAKE_MAX: usize = 8;
+/// What may wait in the replies of one client beyond one of the largest.
+const OUTBOX_BEYOND: u64 = 1 << 20;

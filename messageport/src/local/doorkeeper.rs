@@ -46,10 +46,7 @@ impl PortCore {
             .map(|connection| connection.patience)
             .min();
         let door = state.rest.map(|rest| rest.until);
-        match (strangers, door) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        strangers.into_iter().chain(door).chain(state.again).min()
     }
 
     /// Tries those again for whose hello there was no room, gives up those who have not introduced themselves, and opens
@@ -58,6 +55,7 @@ impl PortCore {
         let mut state = self.lock();
         let strangers = state.strangers.clone();
         let over = state.rest.take_if(|rest| rest.until <= now);
+        state.again.take_if(|again| *again <= now);
         // The length of a rest is remembered for a while, for the next one.
         state.rest = state
             .rest

@@ -1,8 +1,10 @@
 //! The end of a port: in which order things go, and who is told.
 
+use crate::background;
 use crate::local::connection::Connection;
-use crate::local::core::{InvalidationCallback, PortCore, Served};
+use crate::local::core::{Delivery, InvalidationCallback, PortCore, Served};
 use crate::local::farewell;
+use runloop::Mode;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
@@ -18,6 +20,7 @@ impl PortCore {
         let mut state = self.lock();
         state.ended = true;
         let claim = state.claim.take();
+        let delivery = state.delivery.clone();
         drop(state);
         if let Some(claim) = claim {
             self.hub.remove(claim.listener().as_fd());
@@ -33,6 +36,9 @@ impl PortCore {
             call(&mut || callback.take().into_iter().for_each(|callback| callback()));
         }
         let served = self.lock().served.clone();
+        if let Delivery::Queue(dispatcher) = delivery {
+            dispatcher.end();
+        }
         if let Some(equipment) = self.equipment.get() {
             call(&mut || (equipment.release)());
             call(&mut || equipment.source.invalidate());
@@ -65,6 +71,7 @@ impl PortCore {
                 link.page().set_closing();
                 link.ring_sleeper();
             }
+            connection.fail_deferred();
             // A reply that is being made still goes out; whoever makes it takes leave afterwards.
             if !connection.is_running() {
                 self.take_leave(&connection);
@@ -101,7 +108,11 @@ impl PortCore {
             return self.dismiss(connection);
         }
         self.forget(connection);
-        let served = self.lock().served.clone();
+        let mut served = self.lock().served.clone();
+        if let (true, Ok(run_loop)) = (served.is_empty(), background::run_loop()) {
+            let mode = Mode::DEFAULT;
+            served.push(Served { run_loop, mode });
+        }
         farewell::begin(connection, &served);
     }
 

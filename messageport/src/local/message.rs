@@ -1,8 +1,14 @@
 //! A message, as the handler of a port sees it.
 
+use crate::link::Link;
 use crate::local::LocalPort;
+use crate::local::connection::Connection;
+use crate::local::responder::Responder;
 use crate::message::Payload;
 use crate::pidfd::Credentials;
+use crate::wire::{Head, Kind};
+use std::fmt;
+use std::sync::Arc;
 
 /// A message, as the handler of a port sees it.
 ///
@@ -19,20 +25,32 @@ use crate::pidfd::Credentials;
 /// }
 /// # drop(answer);
 /// ```
-#[derive(Debug)]
 pub struct Message {
-    pub(crate) id: i32,
-    pub(crate) payload: Payload,
-    pub(crate) wants_reply: bool,
-    pub(crate) sender: Credentials,
-    pub(crate) port: LocalPort,
+    head: Head,
+    payload: Payload,
+    connection: Arc<Connection>,
+    port: LocalPort,
 }
 
 impl Message {
+    pub(super) fn new(
+        head: Head,
+        payload: Payload,
+        connection: Arc<Connection>,
+        port: LocalPort,
+    ) -> Self {
+        Self {
+            head,
+            payload,
+            connection,
+            port,
+        }
+    }
+
     /// The number by which the sender says what it wants: any 32-bit number.
     #[must_use]
     pub fn id(&self) -> i32 {
-        self.id
+        self.head.msgid
     }
 
     /// The bytes. A message without any has an empty slice.
@@ -44,13 +62,13 @@ impl Message {
     /// Whether the sender waits for a reply. What a handler returns for a message that wants none is dropped.
     #[must_use]
     pub fn wants_reply(&self) -> bool {
-        self.wants_reply
+        self.head.kind == Kind::Request
     }
 
     /// Who sent it: the process that connected, as the system saw it then.
     #[must_use]
     pub fn sender(&self) -> Credentials {
-        self.sender
+        self.connection.client()
     }
 
     /// The port it came to.
@@ -63,5 +81,47 @@ impl Message {
     #[must_use]
     pub fn into_payload(self) -> Payload {
         self.payload
+    }
+
+    /// Leaves the reply to whoever holds the [`Responder`]; what the handler returns is dropped then.
+    ///
+    /// None for a message that wants no reply, for one whose reply has been left to somebody already, and when the handler
+    /// has returned.
+    #[must_use = "a responder that is dropped answers with nothing"]
+    pub fn defer(&mut self) -> Option<Responder> {
+        if !self.wants_reply() || !self.connection.defer(self.head.conversation) {
+            return None;
+        }
+        let core = Arc::clone(self.port.core());
+        Some(Responder::new(
+            core,
+            Arc::clone(&self.connection),
+            self.head,
+        ))
+    }
+
+    /// Whether nobody waits for the reply any more: the requester has given up or is gone, or has its reply. For messages
+    /// that want none, whether the sender is gone.
+    ///
+    /// A handler that takes long can ask now and then, and leave its work. See [`Responder::is_cancelled`].
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        if self.wants_reply() {
+            !self.connection.is_awaited(self.head.conversation)
+        } else {
+            !self.connection.link().is_some_and(Link::is_alive)
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id())
+            .field("data", &self.payload)
+            .field("wants_reply", &self.wants_reply())
+            .field("sender", &self.sender())
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }

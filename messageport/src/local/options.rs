@@ -4,12 +4,13 @@ use crate::error::{CreateError, NotCreated, RenameError};
 use crate::hub::Hub;
 use crate::local::core::Equipment;
 use crate::local::handler::{Release, Slot, bind};
+use crate::local::serving::{Serve, Serving};
 use crate::local::source::PortSource;
 use crate::local::{LocalPort, Message, PortCore, PortInner, neighbours};
 use crate::message::Reply;
 use crate::names::{ClaimId, Directory, PortName};
 use runloop::{RunLoop, SourceOptions, SourceRef};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// How a port is to be, for those who want another than [`LocalPort::create`] makes.
 ///
@@ -90,12 +91,14 @@ impl PortOptions {
         Ok(made.finish(|core, inner| {
             let slot = Arc::new(Slot::new(handler));
             let release = Box::new(bind(&slot));
-            let source = PortSource::new(Arc::clone(core), inner.clone(), slot);
+            let serving = Serving::new(Arc::clone(core), inner.clone(), slot);
+            let source = PortSource::new(Arc::new(serving));
             let source = RunLoop::current().adopt(&SourceRef::with(options, source));
             core.equip(Equipment {
                 source: source.clone(),
                 home: Some(std::thread::current().id()),
                 release,
+                serve: None,
             });
             PortInner {
                 core: Arc::clone(core),
@@ -130,12 +133,15 @@ impl PortOptions {
         Ok(made.finish(|core, inner| {
             let slot = Arc::new(Slot::new(handler));
             let released = Arc::clone(&slot);
-            let source = PortSource::new(Arc::clone(core), inner.clone(), slot);
+            let serving = Arc::new(Serving::new(Arc::clone(core), inner.clone(), slot));
+            let serve: Weak<dyn Serve + Send + Sync> = Arc::<Serving<H>>::downgrade(&serving);
+            let source = PortSource::new(serving);
             let source = SourceRef::with(options, source);
             core.equip(Equipment {
                 source: source.handle().clone(),
                 home: None,
                 release: Box::new(move || released.release()),
+                serve: Some(serve),
             });
             PortInner {
                 core: Arc::clone(core),
@@ -182,7 +188,7 @@ struct Made {
 impl Made {
     fn finish(
         self,
-        inner: impl FnOnce(&Arc<PortCore>, &std::sync::Weak<PortInner>) -> PortInner,
+        inner: impl FnOnce(&Arc<PortCore>, &Weak<PortInner>) -> PortInner,
     ) -> LocalPort {
         let inner = Arc::new_cyclic(|weak| inner(&self.core, weak));
         if let Some(id) = self.id {

@@ -1,6 +1,6 @@
 //! Where a port is served: by which loops, in which modes, and whether by several threads at once.
 
-use crate::local::core::{PortCore, Served, State};
+use crate::local::core::{Delivery, PortCore, Served, State};
 use runloop::{Mode, RunLoop};
 use std::sync::atomic::Ordering;
 
@@ -13,6 +13,9 @@ impl PortCore {
         };
         let here = RunLoop::current().handle();
         let state = self.lock();
+        if matches!(state.delivery, Delivery::Queue(_)) {
+            return false;
+        }
         let bound = match equipment.home {
             Some(home) => home == std::thread::current().id(),
             None => {

@@ -18,7 +18,7 @@ impl Source for Watcher {
     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
         let hub = Arc::clone(self.0.hub.descriptor());
         cx.watch_shared(HUB, hub, Interest::READABLE)?;
-        self.0.enter_loop();
+        self.0.enter_loop()?;
         // What there was to hear of before may have been heard by somebody else.
         cx.signal();
         Ok(())
@@ -36,7 +36,7 @@ impl Source for Watcher {
         client.take_in(cx.handle().as_ref());
         client.check();
         if client.end() != End::Open {
-            client.tell();
+            client.tell_from_loop();
         }
     }
 

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::order::{Breach, Order, Verdict};
 use crate::ring::{Consumer, Record};
-use crate::wire::Head;
+use crate::wire::{Head, Kind};
 
 /// The receiving side of one ring.
 #[derive(Debug)]
@@ -47,6 +47,12 @@ impl Incoming {
             self.gathered = Vec::new();
         }
         arrival
+    }
+
+    /// Whether the next record is a cancellation.
+    pub(crate) fn is_cancel_next(&mut self) -> bool {
+        let record = self.ring.record();
+        matches!(record, Ok(Some(record)) if record.header().head.kind == Kind::Cancel)
     }
 
     /// Whether there is something to take; see [`Consumer::has_data`].

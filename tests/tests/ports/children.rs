@@ -123,6 +123,7 @@ fn child_entry() {
         "sender" => send(&directory, &name),
         "crowded" => run_short(&directory, &name),
         "mutual" => ask_each_other(&directory, &name),
+        "asker" => crate::deferring::ask(&directory, &name, || say("ready")),
         role => panic!("there is no role {role}"),
     }
 }

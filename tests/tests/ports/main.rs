@@ -7,6 +7,7 @@ mod children;
 mod creating;
 
 mod death;
+mod deferring;
 mod delivery;
 mod descriptors;
 mod ending;
@@ -17,6 +18,7 @@ mod invalidation;
 mod modes;
 mod names;
 mod noticing;
+mod queues;
 mod reentrancy;
 mod refusing;
 mod room;

@@ -1,0 +1,140 @@
+//! Handing messages to a port's handler, and what it answers to their senders, wherever it is called.
+
+use crate::local::connection::Connection;
+use crate::local::core::PortCore;
+use crate::local::handler::Slot;
+use crate::local::message::Message;
+use crate::local::{LocalPort, PortInner};
+use crate::message::{Payload, Reply};
+use crate::transfer::{Arrival, Inbound};
+use crate::wire::{Head, Kind, Status};
+use std::sync::{Arc, Weak};
+
+/// A port's handler, and what it takes to call it.
+pub(crate) struct Serving<H> {
+    core: Arc<PortCore>,
+    /// For the handler's messages; nothing here keeps the port.
+    port: Weak<PortInner>,
+    handler: Arc<Slot<H>>,
+}
+
+/// What serves a port, without the type of its handler.
+pub(crate) trait Serve {
+    /// Something of a client has arrived.
+    fn arrived(&self, connection: &Arc<Connection>, arrival: Arrival);
+}
+
+impl<H> Serving<H> {
+    pub(crate) fn new(core: Arc<PortCore>, port: Weak<PortInner>, handler: Arc<Slot<H>>) -> Self {
+        Self {
+            core,
+            port,
+            handler,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<PortCore> {
+        &self.core
+    }
+
+    pub(crate) fn handler(&self) -> &Slot<H> {
+        &self.handler
+    }
+}
+
+impl<H, R> Serving<H>
+where
+    H: Fn(Message) -> R + 'static,
+    R: Into<Reply>,
+{
+    fn deliver(&self, connection: &Arc<Connection>, inbound: Inbound) {
+        let Inbound { head, payload } = inbound;
+        match head.kind {
+            Kind::OneWay | Kind::Request => {}
+            Kind::Cancel => return connection.cancel(head.conversation),
+            // Nothing else is a message.
+            _ => return,
+        }
+        let handler = self.handler.get();
+        // From here on its request is answered in any case.
+        let mut running = Running::new(&self.core, connection, head);
+        let (Some(handler), Some(port)) = (handler, self.port.upgrade()) else {
+            return;
+        };
+        if !self.core.is_valid() {
+            return;
+        }
+        let port = LocalPort::of(port);
+        let message = Message::new(head, Payload(payload), Arc::clone(connection), port.clone());
+        running.reply = Some(handler(message).into());
+        // Before what may be the last to hold the port.
+        drop(running);
+        drop(port);
+    }
+}
+
+impl<H, R> Serve for Serving<H>
+where
+    H: Fn(Message) -> R + 'static,
+    R: Into<Reply>,
+{
+    fn arrived(&self, connection: &Arc<Connection>, arrival: Arrival) {
+        match arrival {
+            Arrival::Message(inbound) => self.deliver(connection, inbound),
+            Arrival::TooLarge(head) => {
+                tracing::warn!(port = %self.core.label, "a message over the limit is dropped");
+                if head.kind == Kind::Request {
+                    connection.answer(head, Status::TooLarge, Reply::empty());
+                }
+            }
+            Arrival::Nothing | Arrival::Begun(_) | Arrival::Piece | Arrival::Aborted(_) => {}
+        }
+    }
+}
+
+/// A handler that is running. Its request is answered whatever becomes of it, unless somebody else is to answer it.
+struct Running<'a> {
+    core: &'a PortCore,
+    connection: &'a Arc<Connection>,
+    request: Head,
+    /// What it has answered; nothing if it panicked, or was not called.
+    reply: Option<Reply>,
+}
+
+impl<'a> Running<'a> {
+    fn new(core: &'a PortCore, connection: &'a Arc<Connection>, request: Head) -> Self {
+        connection.begin(request);
+        Self {
+            core,
+            connection,
+            request,
+            reply: None,
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.core.fork.is_forked() {
+            return;
+        }
+        if self.request.kind == Kind::Request {
+            let valid = || self.core.is_valid();
+            self.connection
+                .conclude(self.request, self.reply.take(), valid);
+        }
+        if !self.connection.end() {
+            return;
+        }
+        if !self.core.is_valid() {
+            self.core.take_leave(self.connection);
+        } else if self
+            .connection
+            .link()
+            .is_some_and(|link| link.is_dead() && !link.has_data())
+        {
+            // It was found dead meanwhile, and left to whoever ends last.
+            self.core.dismiss(self.connection);
+        }
+    }
+}
