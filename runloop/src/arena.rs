@@ -98,10 +98,6 @@ impl<T> Arena<T> {
         indices.filter_map(|index| self.key_at(index)).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     #[cfg(test)]
     fn age(&mut self, slot: usize, generation: u32) {
         self.generations[slot] = generation;

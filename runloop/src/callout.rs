@@ -22,6 +22,7 @@ impl RunLoop {
             let running = tables.running();
             let entry = tables.sources.get_mut(key)?;
             entry.firing += 1;
+            entry.performed += 1;
             Some((
                 Arc::clone(&entry.callee),
                 Arc::clone(&entry.state),
@@ -38,6 +39,11 @@ impl RunLoop {
             if begun {
                 state.end();
             }
+            self.core.with(|tables| {
+                if let Some(entry) = tables.sources.get_mut(key) {
+                    entry.performed -= 1;
+                }
+            });
             self.release(key);
             if !begun {
                 // Another thread has invalidated it, and its notice is on the way; what made it ready would not wait.
@@ -45,6 +51,7 @@ impl RunLoop {
             }
             return false;
         }
+        self.core.count(|statistics| statistics.performs += 1);
         let span = tracing::trace_span!(
             "perform",
             source = state.name.as_deref(),

@@ -315,6 +315,8 @@ pub(crate) struct SourceEntry {
     pub(crate) first_watch: u32,
     /// How many of its performs are running on this thread.
     pub(crate) firing: u32,
+    /// How often it was performed.
+    pub(crate) performed: u64,
     pub(crate) flags: SourceFlags,
     /// Set once it is invalid and out of every mode, while a callback still keeps it.
     pub(crate) ending: Option<Why>,

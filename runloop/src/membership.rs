@@ -191,6 +191,7 @@ impl RunLoop {
             members: SmallVec::new(),
             first_watch: u32::MAX,
             firing: 0,
+            performed: 0,
             flags: SourceFlags::empty(),
             ending: None,
             place: 0,

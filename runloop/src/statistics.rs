@@ -2,7 +2,8 @@
 
 /// What a loop has done since its thread began to use it.
 ///
-/// Each count but `passes` is one system call of the loop, so that their differences say what an operation costs.
+/// Each count but `passes` and `performs` is one system call of the loop, so that their differences say what an operation
+/// costs. How often each single source was performed is part of what `{:#?}` prints of a loop.
 ///
 /// ```
 /// use runloop::{Limit, Mode, ReturnAfter, RunLoop, Signalled};
@@ -20,6 +21,8 @@
 pub struct Statistics {
     /// Passes that were made.
     pub passes: u64,
+    /// How often a source was performed.
+    pub performs: u64,
     /// How often the kernel was asked what is ready, sleeping or not.
     pub waits: u64,
     /// How often the timer descriptor was set.

@@ -17,6 +17,7 @@ mod kinds;
 mod manual_clock;
 mod membership;
 mod nested;
+mod observability;
 mod observers;
 mod panics;
 mod panics_in_hooks;
