@@ -330,3 +330,6 @@ fn change(what: ReadFlags, entry: FileEntry) -> Option<FileChange> {
 const THE_ONE: Token = Token(0);
 /// How many changes one perform tells of, so that a flood of them leaves the loop room for others.
 const CHANGES_PER_PERFORM: usize = 256;
+
+#[cfg(test)]
+mod tests;

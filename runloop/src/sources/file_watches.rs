@@ -74,8 +74,24 @@ impl Watches {
         interest: FileInterest,
     ) -> (Result<FileWatch, FilesError>, bool) {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.table().adding = true;
+        self.begin();
         let number = self.ask(path, interest);
+        let ended = self.end(number, path);
+        drop(turn);
+        ended
+    }
+
+    /// From here on an unknown number may be that of a watch.
+    pub(crate) fn begin(&self) {
+        self.table().adding = true;
+    }
+
+    /// Enters what the kernel has answered; says also whether the source waits to be told that this has ended.
+    pub(crate) fn end(
+        &self,
+        number: Result<i32, FilesError>,
+        path: &Path,
+    ) -> (Result<FileWatch, FilesError>, bool) {
         let mut table = self.table();
         table.adding = false;
         let waited_for = std::mem::take(&mut table.waited_for);
@@ -84,7 +100,6 @@ impl Watches {
             table.watched.insert(number, (watch, path.into()));
             watch
         });
-        drop((table, turn));
         (added, waited_for)
     }
 
@@ -171,7 +186,7 @@ impl Watches {
     /// Has the kernel watch a path that it does not watch for this source yet.
     ///
     /// Linux 4.18, `inotify_add_watch(2)`.
-    fn ask(&self, path: &Path, interest: FileInterest) -> Result<i32, FilesError> {
+    pub(crate) fn ask(&self, path: &Path, interest: FileInterest) -> Result<i32, FilesError> {
         let flags = flags(interest) | WatchFlags::MASK_CREATE;
         for _ in 0..TRIES_MAX {
             match add_watch(&self.inotify, path, flags) {
