@@ -120,7 +120,8 @@ struct TimerSource<F, M> {
 
 impl<F: Fire<M>, M: Moment> Source for TimerSource<F, M> {
     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
-        if let Some(handle) = cx.handle().filter(|_| !M::STEADY) {
+        if !M::STEADY {
+            let handle = cx.handle().ok_or(io::ErrorKind::NotFound)?;
             steps::begin(handle, &self.shared, deadline_anew::<M>)?;
         }
         let at = deadline_anew::<M>(&self.shared);

@@ -1,0 +1,220 @@
+//! What timers cost, from a thousand pending ones to a million: `cargo run -p benches --release --bin timers`.
+//!
+//! Each line is a result: the median of five rounds, each in a process of its own, in nanoseconds of the processor or bytes
+//! for one timer. Its ratio is to the same figure for a thousand timers, so that a curve that grows with their number shows.
+
+use benches::Rounds;
+use runloop::{Limit, Mode, ReturnAfter, RunLoop};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::time::{ClockId, clock_gettime};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use timer_source::{Schedule, Timer};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, role, count, tolerance] = &arguments[..] {
+        if role == "measure" {
+            return measure(count.parse()?, Duration::from_nanos(tolerance.parse()?));
+        }
+    }
+    floors()?;
+    for (kind, tolerance) in [("strict", Duration::ZERO), ("tolerant", HOUR)] {
+        let mut few = BTreeMap::new();
+        for count in [1_000, 10_000, 100_000, 1_000_000] {
+            for (metric, rounds) in rounds(count, tolerance)? {
+                let base = *few.entry(metric.clone()).or_insert(rounds.median());
+                let ratio = rounds.median() / base;
+                let unit = if metric == "memory" { "B" } else { "ns" };
+                println!(
+                    "bench=timers peer=timer-source kind={kind} count={count} metric={metric} {rounds} unit={unit} ratio={ratio:.2}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What this machine takes for things that no timer changes, to compare its figures with those of another.
+fn floors() -> Result<()> {
+    let poll_set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let mut events = Vec::with_capacity(8);
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let from = vec![1_u8; 1 << 22];
+    let mut to = vec![0; 1 << 22];
+    let (mut waits, mut copies) = (Rounds::default(), Rounds::default());
+    for _ in 0..ROUNDS {
+        let ((), wait) = each(100_000, || {
+            for _ in 0..100_000 {
+                epoll::wait(&poll_set, spare_capacity(&mut events), Some(&now))?;
+            }
+            Ok(())
+        })?;
+        waits.add(wait);
+        let ((), copy) = each(64, || {
+            for _ in 0..64 {
+                to.copy_from_slice(&from);
+                std::hint::black_box(&mut to);
+            }
+            Ok(())
+        })?;
+        copies.add(f64::from(1 << 22) / copy);
+    }
+    println!("bench=timers peer=system metric=epoll-wait {waits} unit=ns");
+    println!("bench=timers peer=system metric=memcpy {copies} unit=GB/s");
+    Ok(())
+}
+
+/// Five rounds, each in a process of its own: what one leaves in memory would help the next.
+fn rounds(count: usize, tolerance: Duration) -> Result<BTreeMap<String, Rounds>> {
+    let mut found = BTreeMap::<String, Rounds>::new();
+    for _ in 0..ROUNDS {
+        let mut command = Command::new(std::env::current_exe()?);
+        let nanos = tolerance.as_nanos().to_string();
+        let output = command
+            .args(["measure", &count.to_string(), &nanos])
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        for line in String::from_utf8(output.stdout)?.lines() {
+            let (metric, figure) = line.split_once(' ').ok_or("a metric and a figure")?;
+            found
+                .entry(metric.to_owned())
+                .or_default()
+                .add(figure.parse()?);
+        }
+    }
+    Ok(found)
+}
+
+/// One round.
+fn measure(count: usize, tolerance: Duration) -> Result<()> {
+    let mut order = Shuffle::new(count);
+    let before = resident()?;
+    let (timers, add) = each(count, || pending(count, tolerance, &mut order))?;
+    println!("memory {:.1}", (resident()? - before) / count as f64);
+    println!("add {add:.1}");
+    let ((), cancel) = each(count, || {
+        timers.iter().for_each(Timer::invalidate);
+        Ok(())
+    })?;
+    println!("cancel-in-order {cancel:.1}");
+    drop(timers);
+
+    let mut timers = pending(count, tolerance, &mut order)?;
+    order.shuffle(&mut timers);
+    let ((), moved) = each(count, || {
+        for timer in &timers {
+            timer.set_next_fire_date(Instant::now() + 2 * HOUR);
+        }
+        Ok(())
+    })?;
+    println!("move-at-random {moved:.1}");
+    let ((), cancel) = each(count, || {
+        timers.iter().for_each(Timer::invalidate);
+        Ok(())
+    })?;
+    println!("cancel-at-random {cancel:.1}");
+    drop(timers);
+
+    println!("fire {:.1}", fire(count, tolerance, &mut order)?);
+    Ok(())
+}
+
+/// Makes so many timers, all of which have a date in some hour to come, in no order.
+fn pending(count: usize, tolerance: Duration, order: &mut Shuffle) -> Result<Vec<Timer>> {
+    let run_loop = RunLoop::current();
+    let base = Instant::now() + HOUR;
+    let mut timers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let schedule = Schedule::at(base + order.time()).within(tolerance);
+        let timer = Timer::new(schedule, |_, _| {});
+        run_loop.add(&timer, Mode::DEFAULT)?;
+        timers.push(timer);
+    }
+    Ok(timers)
+}
+
+/// Has so many timers fire in one pass, each of which ends with that.
+fn fire(count: usize, tolerance: Duration, order: &mut Shuffle) -> Result<f64> {
+    let run_loop = RunLoop::current();
+    let base = Instant::now()
+        .checked_sub(Duration::from_secs(60))
+        .ok_or("a minute ago")?;
+    let fired = Rc::new(Cell::new(0));
+    for _ in 0..count {
+        let fired = Rc::clone(&fired);
+        let schedule = Schedule::at(base + order.time() / 100).within(tolerance);
+        let timer = Timer::new(schedule, move |_, _| fired.set(fired.get() + 1));
+        run_loop.add(&timer, Mode::DEFAULT)?;
+    }
+    let (_, each) = each(count, || {
+        Ok(run_loop.run_in_mode(Mode::DEFAULT, Limit::Now, ReturnAfter::Limit)?)
+    })?;
+    if fired.get() == count {
+        Ok(each)
+    } else {
+        Err(format!("{} of {count} fired", fired.get()).into())
+    }
+}
+
+/// What something does, and the nanoseconds that each of so many times takes of it.
+fn each<R>(count: usize, what: impl FnOnce() -> Result<R>) -> Result<(R, f64)> {
+    let begun = processor_time();
+    let result = what()?;
+    Ok((result, (processor_time() - begun) / count as f64))
+}
+
+/// The time that the processor has spent on this thread, in nanoseconds: nothing here sleeps, and others may be busy.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// The memory of this process, in bytes.
+fn resident() -> Result<f64> {
+    let pages = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: f64 = pages.split(' ').nth(1).ok_or("a second field")?.parse()?;
+    Ok(pages * rustix::param::page_size() as f64)
+}
+
+/// A generator of times and orders, the same in every run.
+struct Shuffle(u64);
+
+impl Shuffle {
+    fn new(seed: usize) -> Self {
+        Self(0x2545_f491_4f6c_dd1d ^ seed as u64)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    /// Some time within an hour.
+    fn time(&mut self) -> Duration {
+        Duration::from_nanos(self.below(HOUR.as_nanos() as u64))
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const ROUNDS: usize = 5;
