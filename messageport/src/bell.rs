@@ -195,7 +195,8 @@ pub(crate) enum BellError {
 /// What is left at the head of a socket once the bells on it are taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Nothing, or more bells: what is left makes the socket readable again.
+    /// Nothing, or more bells than are taken off at once. Whoever watches for edges is not told of those again, and need
+    /// not be: all of them were rung before this look, which is followed by one at everything.
     Nothing,
     /// A packet that is no bell.
     Packet,

@@ -142,11 +142,18 @@ impl Link {
         written.step
     }
 
-    /// Wakes the peer. One that cannot be woken is gone.
+    /// Wakes the peer. One that cannot be woken is gone, and is hung up on: it may sleep on and live, and so may other
+    /// threads of this end, who learn of it by the hang-up.
     pub(crate) fn ring(&self) {
         if self.theirs.ring().is_err() {
-            self.set_dead();
+            self.hang_up();
         }
+    }
+
+    /// The same end, with another way of waking the peer.
+    #[cfg(test)]
+    pub(crate) fn with_bell(self, theirs: Bell) -> Self {
+        Self { theirs, ..self }
     }
 
     /// Wakes the peer if it sleeps, for something that is not a message.

@@ -360,3 +360,6 @@ impl Drop for RemoteInner {
         self.client.invalidate();
     }
 }
+
+#[cfg(test)]
+mod tests;

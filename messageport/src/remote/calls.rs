@@ -77,6 +77,22 @@ impl Calls {
         unanswered || !self.writers.is_empty() || self.in_pieces.is_some()
     }
 
+    /// Whether another thread than that of `own` waits, for an answer or for room: whoever waits for room has to hear of the
+    /// port's end, too, and to take in what keeps the port from reading.
+    pub(super) fn others_wait(&self, own: Option<&SourceHandle>) -> bool {
+        let unanswered = self
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.answer.is_none());
+        let writers = self.writers.iter().map(|writer| &writer.owner);
+        let in_pieces = self.in_pieces.iter().map(|(_, owner)| owner);
+        unanswered
+            .map(|waiting| &waiting.owner)
+            .chain(writers)
+            .chain(in_pieces)
+            .any(|owner| Some(owner) != own)
+    }
+
     /// The sources of all that wait.
     pub(super) fn owners(&self) -> Vec<SourceHandle> {
         let waiting = self.waiting.iter().map(|waiting| waiting.owner.clone());

@@ -36,6 +36,9 @@ pub(crate) struct Client {
     late_replies: AtomicU64,
     /// Those who wait have been woken because the port is closing.
     closing_told: AtomicBool,
+    /// Held by whoever takes packets off the socket, which is done in two steps: of two at once, one would take off what
+    /// neither has looked at.
+    socket_turn: Mutex<()>,
     /// Why the port does not serve this link.
     refusal: OnceLock<Refusal>,
     /// The port itself, if it is one of this process.
@@ -76,6 +79,7 @@ impl Client {
             calls: Mutex::default(),
             late_replies: AtomicU64::new(0),
             closing_told: AtomicBool::new(false),
+            socket_turn: Mutex::default(),
             refusal: OnceLock::new(),
             neighbour,
             notice: Notice::default(),
@@ -149,6 +153,7 @@ impl Client {
     fn read_refusal(&self) {
         let socket = self.link.peer().socket();
         let mut bytes = [0; Packet::SIZE];
+        let _turn = self.socket_turn();
         for _ in 0..LAST_WORDS_MAX {
             match peek(socket.as_fd(), &mut bytes) {
                 Ok(peeked) if peeked.length > 0 => {
@@ -204,11 +209,18 @@ impl Client {
             }
         }
         let bell = self.link.bell();
-        if bell.kind() == BellKind::Socket
-            && matches!(drain(bell.descriptor()), Ok(Rest::Closed) | Err(_))
-        {
-            self.link.set_dead();
+        if bell.kind() == BellKind::Socket {
+            let _turn = self.socket_turn();
+            if matches!(drain(bell.descriptor()), Ok(Rest::Closed) | Err(_)) {
+                self.link.set_dead();
+            }
         }
+    }
+
+    fn socket_turn(&self) -> MutexGuard<'_, ()> {
+        self.socket_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in everything that has come, hands it to its owners, and wakes those of other threads; `own` is the source of
@@ -218,7 +230,7 @@ impl Client {
         for taken in 0.. {
             match self.link.take() {
                 // Whoever looks announces on behalf of those who sleep: their bell may have been rung in vain.
-                Ok(Arrival::Nothing) if self.are_others_waiting(own) && self.link.announce() => {}
+                Ok(Arrival::Nothing) if self.calls().others_wait(own) && self.link.announce() => {}
                 Ok(Arrival::Nothing) => break,
                 Ok(Arrival::Message(inbound)) => ours |= self.hand_over(inbound, own),
                 Ok(Arrival::TooLarge(head)) => ours |= self.settle(head, Answer::TooLarge, own),
@@ -262,15 +274,6 @@ impl Client {
             .iter()
             .filter(|&owner| Some(owner) != own)
             .for_each(SourceHandle::signal);
-    }
-
-    /// Whether another thread sleeps until a reply comes.
-    fn are_others_waiting(&self, own: Option<&SourceHandle>) -> bool {
-        let calls = self.calls();
-        calls
-            .waiting
-            .iter()
-            .any(|waiting| waiting.answer.is_none() && Some(&waiting.owner) != own)
     }
 
     fn hand_over(&self, inbound: Inbound, own: Option<&SourceHandle>) -> bool {

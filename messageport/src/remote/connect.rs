@@ -142,7 +142,7 @@ impl Drop for Waits {
 }
 
 /// What can wake whoever waits on the link, beside an event bell: the socket, and the end of the port's process.
-fn watch(peer: &Peer) -> std::io::Result<Hub> {
+pub(super) fn watch(peer: &Peer) -> std::io::Result<Hub> {
     let hub = Hub::new()?;
     hub.add_edge(peer.socket().as_fd(), SOCKET)?;
     if let Some(process) = peer.pidfd() {

@@ -126,6 +126,21 @@ impl WaiterSource {
     }
 }
 
+impl WaiterSource {
+    /// Takes in what has come while the loop slept. What was for this thread need not ring any more, and nothing else would
+    /// end its wait; nor would the port's closing, once it has been noticed here: of a bell on the socket only one thread
+    /// hears, and tells nobody what all have been told of.
+    fn look_awake(&self, cx: &mut Cx<'_, '_>) -> Prepared {
+        let knew = self.0.closing_noticed.get();
+        let ours = self.take_in(cx);
+        if ours || (self.0.closing_noticed.get() && !knew) {
+            Prepared::Ready
+        } else {
+            Prepared::Idle
+        }
+    }
+}
+
 impl Drop for WaiterSource {
     fn drop(&mut self) {
         if let Some(client) = self.0.client.upgrade().filter(|client| !client.is_forked()) {
@@ -170,9 +185,7 @@ impl Source for WaiterSource {
             Stage::Announce if !client.calls().are_waiting() => Prepared::Idle,
             Stage::Announce if client.link.announce() || closing() => Prepared::Ready,
             Stage::Announce => Prepared::Idle,
-            // What was for this thread need not ring any more, and nothing else would end its wait.
-            Stage::Woken if self.take_in(cx) => Prepared::Ready,
-            Stage::Woken => Prepared::Idle,
+            Stage::Woken => self.look_awake(cx),
         }
     }
 }

@@ -39,8 +39,7 @@ fn links_of_a_crowded_process_have_no_bells_of_their_own() {
 
 /// Runs tests of other modules in a crowded process.
 macro_rules! crowded {
-    ($($(#[$attribute:meta])* $name:ident: $module:ident::$test:ident;)*) => {$(
-        $(#[$attribute])*
+    ($($name:ident: $module:ident::$test:ident;)*) => {$(
         #[test]
         fn $name() {
             in_own_process!({
@@ -58,16 +57,13 @@ crowded! {
     many_threads: threads::eight_threads_over_one_remote_get_each_its_own_replies;
     with_pauses: threads::requests_with_pauses_of_every_length_between_them_are_all_answered;
     many_clients: threads::more_clients_than_a_port_keeps_an_eye_on_are_all_heard;
-    #[ignore = "hangs about once in ten runs: a wake-up over the socket is lost among several threads"]
     little_room: room::large_and_small_requests_of_many_threads_get_their_own_replies;
-    #[ignore = "hangs about once in ten runs: a wake-up over the socket is lost among several threads"]
     in_pieces: room::a_message_in_pieces_comes_through_while_others_send_and_ask;
     without_room: statuses::a_message_without_room_fails_at_its_deadline_and_nothing_of_it_is_delivered_later;
     late_reply: statuses::a_late_reply_is_dropped_and_counted_and_the_next_request_gets_its_own;
     killed_in_its_handler: statuses::a_process_killed_in_its_handler_ends_the_request_at_once;
     last_words: ending::the_reply_of_a_handler_that_ends_its_own_port_arrives;
     ended_by_another_thread: ending::a_reply_in_the_making_goes_out_whole_when_another_thread_ends_the_port;
-    #[ignore = "hangs about once in ten runs: a wake-up over the socket is lost among several threads"]
     behind_a_handler: ending::requests_that_wait_behind_a_running_handler_fail_at_once_when_the_port_is_ended;
     inside_a_handler: reentrancy::a_handler_that_runs_the_loop_is_given_the_next_message_of_the_same_client;
     asking_oneself: modes::a_request_to_a_port_of_this_thread_is_answered_in_a_mode_that_serves_it;
