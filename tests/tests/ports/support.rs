@@ -21,10 +21,17 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ports-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path).unwrap();
+        let path = loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("ports-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => break path,
+                // Left behind by a process of that number that was killed.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
+        };
         let directory = Directory::open(&path).unwrap();
         Self { path, directory }
     }
