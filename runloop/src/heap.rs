@@ -106,7 +106,7 @@ impl Heap {
         let item = self.items[place];
         while place > 0 {
             let parent = (place - 1) / CHILDREN;
-            if item.rank >= self.items[parent].rank {
+            if !is_earlier(&item, &self.items[parent]) {
                 break;
             }
             self.items[place] = self.items[parent];
@@ -121,7 +121,7 @@ impl Heap {
     fn sink(&mut self, mut place: usize) {
         let item = self.items[place];
         while let Some(child) = self.earliest_child(place) {
-            if self.items[child].rank >= item.rank {
+            if !is_earlier(&self.items[child], &item) {
                 break;
             }
             self.items[place] = self.items[child];
@@ -137,12 +137,19 @@ impl Heap {
         let end = self.items.len().min(first + CHILDREN);
         let mut earliest = first;
         for child in first + 1..end {
-            if self.items[child].rank < self.items[earliest].rank {
+            if is_earlier(&self.items[child], &self.items[earliest]) {
                 earliest = child;
             }
         }
         (first < end).then_some(earliest)
     }
+}
+
+/// The only comparison there is, so that a test can count what an operation takes.
+fn is_earlier(one: &Item, other: &Item) -> bool {
+    #[cfg(test)]
+    tests::COMPARISONS.set(tests::COMPARISONS.get() + 1);
+    one.rank < other.rank
 }
 
 /// Four children a node: half the depth of two, and the four lie in one or two cache lines.
@@ -152,7 +159,47 @@ const CHILDREN: usize = 4;
 mod tests {
     use super::{Heap, Slot};
     use crate::clock::Tick;
+    use std::cell::Cell;
     use std::collections::BTreeMap;
+
+    thread_local! {
+        pub(super) static COMPARISONS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// How many comparisons one operation takes at the most.
+    fn most_comparisons(
+        operations: impl Iterator<Item = impl FnOnce(&mut Heap)>,
+        heap: &mut Heap,
+    ) -> u64 {
+        let each = operations.map(|operation| {
+            let before = COMPARISONS.get();
+            operation(heap);
+            COMPARISONS.get() - before
+        });
+        each.max().unwrap_or(0)
+    }
+
+    #[test]
+    fn no_operation_is_a_search() {
+        let count = if cfg!(miri) { 500_u32 } else { 50_000 };
+        // One comparison on the way up and four on the way down, for each of the levels of four children.
+        let bound = 5 * (u64::from(count.ilog2()) / 2 + 2);
+        let scattered = |n: u32| (Tick(u64::from(n) * 7_919 % 100_003), u64::from(n));
+        let mut heap = Heap::new();
+        let mut slots = Vec::new();
+        for n in 0..count {
+            slots.push(heap.insert(scattered(n), n));
+        }
+        let to_the_front = slots
+            .iter()
+            .rev()
+            .map(|&slot| move |heap: &mut Heap| heap.update(slot, (Tick(0), 0)));
+        assert!(most_comparisons(to_the_front, &mut heap) <= bound, "moving");
+        let removals = slots
+            .iter()
+            .map(|&slot| move |heap: &mut Heap| heap.remove(slot));
+        assert!(most_comparisons(removals, &mut heap) <= bound, "removing");
+    }
 
     #[test]
     fn random_inserts_moves_and_removals_agree_with_a_sorted_map() {
