@@ -14,11 +14,9 @@ const PACKAGES: [&str; 6] = [
     "examples",
     "tests",
 ];
-/// One section of the list.
+/// One section of the list: its file, and what its numbers begin with.
 struct Section {
-    /// Its part of the list.
     file: &'static str,
-    /// What its numbers begin with.
     letter: &'static str,
     /// The numbers that it must have, from the first to the last of each stretch.
     stretches: &'static [Stretch],
@@ -38,7 +36,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     section("rules", "rule ", &[(1, 10)]),
     section(
         "runloop",
@@ -47,6 +45,7 @@ const SECTIONS: [Section; 9] = [
     ),
     section("timers", "C", &[(1, 20)]),
     section("sources", "S", &[(1, 6), (10, 16), (20, 26), (30, 30)]),
+    section("sockets", "D", &[(1, 5), (10, 22), (30, 41), (50, 52)]),
     section("complaints", "E", &[(11, 36)]),
     section("decisions", "G", &[(1, 12)]),
     section("decisions", "H", &[(1, 6)]),

@@ -4,4 +4,5 @@ mod counting;
 mod failing;
 mod server;
 mod small;
+mod sockets;
 mod sources;

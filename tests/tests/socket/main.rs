@@ -8,6 +8,7 @@ mod ending;
 mod flow;
 mod full_table;
 mod kinds;
+mod load;
 mod reading;
 mod refusing;
 mod sending;
