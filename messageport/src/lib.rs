@@ -16,6 +16,7 @@ mod names;
 
 // The two ends of a link, and what callers see.
 mod hub;
+mod watching;
 mod link;
 mod spin;
 mod message;
@@ -37,3 +38,4 @@ pub use names::{
 pub use pidfd::Credentials;
 pub use queue::{Job, Queue, SerialQueue};
 pub use remote::{Options, RemotePort};
+pub use watching::{NameChange, NameWatch};

@@ -21,10 +21,20 @@ impl Watch {
     ///
     /// Linux, `inotify(7)`.
     pub(crate) fn new(directory: &Directory) -> io::Result<Self> {
-        let watch = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         // A name appears by a move and in no other way.
-        let events = WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-        add_watch(&watch, proc_path(directory.as_fd()), events)?;
+        Self::of(directory, WatchFlags::MOVED_TO)
+    }
+
+    /// As [`new`](Self::new), but also for names that vanish while their owner lives.
+    pub(crate) fn of_changes(directory: &Directory) -> io::Result<Self> {
+        let gone = WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+        Self::of(directory, WatchFlags::MOVED_TO | gone)
+    }
+
+    fn of(directory: &Directory, events: WatchFlags) -> io::Result<Self> {
+        let watch = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let path = proc_path(directory.as_fd());
+        add_watch(&watch, path, events | WatchFlags::ONLYDIR)?;
         Ok(Self(watch))
     }
 

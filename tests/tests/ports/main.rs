@@ -29,3 +29,4 @@ mod statuses;
 mod stopping;
 mod threads;
 mod waking;
+mod watching;
