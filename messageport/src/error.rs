@@ -136,6 +136,13 @@ pub enum OpenError {
     /// There is no port of that name, or it cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The port refused the link at once. One that does so later is heard of in the first call on the link, as
+    /// [`TransportError::Refused`].
+    #[error("the port refused the link: {why:?}")]
+    Refused {
+        /// Why.
+        why: crate::hello::Refusal,
+    },
     /// The system has no room for the link.
     #[error("the system has no room for the link")]
     System(#[source] io::Error),

@@ -37,5 +37,5 @@ pub use names::{
 };
 pub use pidfd::Credentials;
 pub use queue::{Job, Queue, SerialQueue};
-pub use remote::{Options, RemotePort};
+pub use remote::{Options, RemoteOptions, RemotePort};
 pub use watching::{NameChange, NameWatch};

@@ -9,6 +9,7 @@ mod ending;
 mod events;
 mod farewell;
 mod handler;
+mod limits;
 mod message;
 mod neighbours;
 mod options;
@@ -33,7 +34,7 @@ pub use message::Message;
 pub use options::PortOptions;
 pub use responder::{NotReplied, ReplyError, Responder};
 
-pub(crate) use doorkeeper::LARGEST;
+pub(crate) use limits::LARGEST;
 pub(crate) use neighbours::find as find_neighbour;
 
 /// A port of this process: what is sent to its name from anywhere on the machine comes to its handler.

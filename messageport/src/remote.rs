@@ -4,6 +4,8 @@ mod call;
 mod calls;
 mod client;
 mod connect;
+mod connecting;
+mod deadline;
 mod ending;
 mod options;
 mod waiter;
@@ -22,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, io};
 
+pub use connecting::RemoteOptions;
 pub use options::Options;
 
 use client::Client;
@@ -87,10 +90,7 @@ impl RemotePort {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn connect_in(directory: &Directory, name: &str) -> Result<Self, OpenError> {
-        let client = Client::connect(directory, &PortName::new(name)?)?;
-        Ok(Self {
-            inner: Arc::new(RemoteInner::new(client)),
-        })
+        RemoteOptions::new().in_directory(directory).connect(name)
     }
 
     /// As [`connect`](Self::connect), but waits for the name to appear if nobody serves it yet. The thread's run loop runs
@@ -120,10 +120,8 @@ impl RemotePort {
         name: &str,
         timeout: Duration,
     ) -> Result<Self, OpenError> {
-        let client = connect::connect_within(directory, &PortName::new(name)?, timeout)?;
-        Ok(Self {
-            inner: Arc::new(RemoteInner::new(client)),
-        })
+        let options = RemoteOptions::new().in_directory(directory);
+        options.within(timeout).connect(name)
     }
 
     /// Sends a message that wants no reply, with five seconds for it to find room.
@@ -288,6 +286,12 @@ impl RemotePort {
             }));
         }
         cleared
+    }
+
+    fn of(client: Client) -> Self {
+        Self {
+            inner: Arc::new(RemoteInner::new(client)),
+        }
     }
 
     fn client(&self) -> &Arc<Client> {

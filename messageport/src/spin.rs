@@ -8,7 +8,10 @@ use std::time::Duration;
 ///
 /// For one thread at a time: a source that several loops perform has one chance among them, and the worst that a mistake
 /// costs is a look too many.
-pub(crate) struct Spin(std::sync::Mutex<State>);
+pub(crate) struct Spin {
+    allowed: bool,
+    state: std::sync::Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -19,8 +22,12 @@ struct State {
 }
 
 impl Spin {
-    pub(crate) fn new() -> Self {
-        Self(std::sync::Mutex::default())
+    /// Where it is not `allowed`, it is never worth it.
+    pub(crate) fn new(allowed: bool) -> Self {
+        Self {
+            allowed,
+            state: std::sync::Mutex::default(),
+        }
     }
 
     /// Nothing is expected.
@@ -33,7 +40,7 @@ impl Spin {
     /// The peer of this link was heard of just now, and may soon be again.
     pub(crate) fn expect(&self, page: &Page) {
         // On a machine with one processor the peer is never elsewhere.
-        if !page.peer_is_elsewhere() {
+        if !self.allowed || !page.peer_is_elsewhere() {
             return;
         }
         let mut state = self.lock();
@@ -57,7 +64,7 @@ impl Spin {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0
+        self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }

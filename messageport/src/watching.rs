@@ -59,7 +59,7 @@ impl NameWatch {
     /// # let directory = { let path = std::env::temp_dir().join(format!("messageport-doc-{}", std::process::id())); std::fs::create_dir_all(&path)?; messageport::Directory::open(&path)? };
     /// let watch = NameWatch::new(&directory, |change| println!("{change:?}"))?;
     /// # drop(watch);
-    /// # Ok::<(), std::io::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(
         directory: &Directory,

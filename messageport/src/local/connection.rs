@@ -2,11 +2,12 @@
 
 use crate::hello::Peer;
 use crate::link::Link;
+use crate::local::limits::{LARGEST, Limits};
 use crate::local::outbox::Outbox;
 use crate::pidfd::Credentials;
 use crate::transfer::{Arrival, Breach};
 use crate::wire::{Head, Kind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -26,6 +27,10 @@ pub(crate) struct Connection {
     pub(super) outbox: Mutex<Outbox>,
     /// It is left alone until some of its requests are answered.
     pub(super) choked: AtomicBool,
+    /// How many requests may be without a reply.
+    pub(super) requests_max: usize,
+    /// The largest reply that the client takes, in bytes.
+    pub(super) largest_reply: AtomicU64,
     /// Handlers that are running for it.
     running: AtomicU32,
     /// It is in the port's ready list.
@@ -35,7 +40,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(key: u64, peer: Peer, patience: Instant) -> Self {
+    pub(crate) fn new(key: u64, peer: Peer, patience: Instant, limits: &Limits) -> Self {
         Self {
             key,
             client: peer.credentials(),
@@ -44,6 +49,8 @@ impl Connection {
             patience,
             outbox: Mutex::default(),
             choked: AtomicBool::new(false),
+            requests_max: limits.requests_per_client,
+            largest_reply: AtomicU64::new(LARGEST),
             running: AtomicU32::new(0),
             listed: AtomicBool::new(false),
             barren: AtomicU32::new(0),
@@ -76,6 +83,11 @@ impl Connection {
             debug_assert!(false, "a connection is introduced once");
             link.hang_up();
         }
+    }
+
+    /// What the client says of the replies that it takes.
+    pub(crate) fn set_largest_reply(&self, bytes: u64) {
+        self.largest_reply.store(bytes, Ordering::Relaxed);
     }
 
     /// Takes the next record of the client.

@@ -7,7 +7,8 @@ use crate::error::RenameError;
 use crate::hub::Hub;
 use crate::local::connection::Connection;
 use crate::local::dispatching::Dispatcher;
-use crate::local::doorkeeper::{DOOR, LARGEST};
+use crate::local::doorkeeper::DOOR;
+use crate::local::limits::Limits;
 use crate::local::serving::Serve;
 use crate::names::{Claim, ClaimId, Directory, PortName};
 use runloop::{ForkGuard, Handle, Mode, SourceHandle};
@@ -37,6 +38,8 @@ pub(crate) struct PortCore {
     pub(crate) rung: AtomicBool,
     pub(crate) fork: ForkGuard,
     pub(super) valid: AtomicBool,
+    /// What it takes.
+    pub(super) limits: Limits,
     state: Mutex<State>,
     /// The loops of several threads serve it.
     pub(super) spread: AtomicBool,
@@ -107,7 +110,12 @@ pub(crate) struct Served {
 }
 
 impl PortCore {
-    pub(crate) fn new(directory: Option<Directory>, [hub, bells]: [Hub; 2], label: &str) -> Self {
+    pub(crate) fn new(
+        directory: Option<Directory>,
+        [hub, bells]: [Hub; 2],
+        label: &str,
+        limits: Limits,
+    ) -> Self {
         Self {
             label: label.into(),
             directory,
@@ -117,6 +125,7 @@ impl PortCore {
             rung: AtomicBool::new(false),
             fork: ForkGuard::new(),
             valid: AtomicBool::new(true),
+            limits,
             state: Mutex::default(),
             spread: AtomicBool::new(false),
             equipment: OnceLock::new(),
@@ -136,7 +145,7 @@ impl PortCore {
 
     /// How much may wait in the replies of one client before a responder is refused.
     pub(crate) fn outbox_max(&self) -> usize {
-        usize::try_from(LARGEST + OUTBOX_BEYOND).unwrap_or(usize::MAX)
+        usize::try_from(self.limits.largest.saturating_add(OUTBOX_BEYOND)).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn source(&self) -> Option<&SourceHandle> {

@@ -4,7 +4,9 @@ use crate::bell::{BellKind, Bells};
 use crate::hello::{Accepted, Greeting, Hello, Peer, Refusal, accept, receive, send_refused};
 use crate::link::Link;
 use crate::local::connection::Connection;
-use crate::local::core::{PortCore, Rest};
+use crate::local::core::{PortCore, Rest, State};
+use crate::names::Claim;
+use crate::pidfd::Credentials;
 use crate::ring::End;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -115,9 +117,7 @@ impl PortCore {
     }
 
     fn admit(&self, peer: Peer) {
-        let uid = peer.credentials().uid;
-        if uid != rustix::process::geteuid().as_raw() {
-            tracing::warn!(port = %self.label, uid, "a client of another user is refused");
+        if !self.lets_in(&peer.credentials()) {
             return refuse(&peer, Refusal::Policy);
         }
         let mut state = self.lock();
@@ -126,7 +126,7 @@ impl PortCore {
             drop(state);
             return peer.hang_up();
         }
-        if state.connections.len() >= CONNECTIONS_MAX {
+        if self.is_crowded(&state, peer.credentials().uid) {
             drop(state);
             tracing::warn!(port = %self.label, "a client too many is refused");
             return refuse(&peer, Refusal::Limit);
@@ -137,7 +137,12 @@ impl PortCore {
         let index = u64::try_from(entry.key()).unwrap_or(u64::from(u32::MAX));
         let key = generation | index;
         let watched = self.hub.add_edge(peer.socket().as_fd(), key);
-        let connection = Arc::new(Connection::new(key, peer, Instant::now() + PATIENCE));
+        let connection = Arc::new(Connection::new(
+            key,
+            peer,
+            Instant::now() + PATIENCE,
+            &self.limits,
+        ));
         entry.insert(Arc::clone(&connection));
         state.strangers.push(Arc::clone(&connection));
         drop(state);
@@ -147,6 +152,29 @@ impl PortCore {
         }
         // If it is not there yet, its arrival is an event.
         let _later = self.welcome(&connection);
+    }
+
+    /// Asks the policy, with nothing locked, since it is the user's.
+    fn lets_in(&self, client: &Credentials) -> bool {
+        let state = self.lock();
+        let shared = state.claim.as_ref().is_some_and(Claim::is_shared);
+        drop(state);
+        let admitted = self.limits.admit(client, shared);
+        if !admitted {
+            let Credentials { pid, uid, .. } = client;
+            tracing::warn!(port = %self.label, uid, pid, "a client is not let in");
+        }
+        admitted
+    }
+
+    /// Whether there are as many clients, or clients of this user, as there may be.
+    fn is_crowded(&self, state: &State, uid: u32) -> bool {
+        let all = state.connections.len();
+        let most = self.limits.clients_per_user;
+        // As a rule there are fewer than one user may have, and nothing to count.
+        let same = |(_, other): &(usize, &Arc<Connection>)| other.client().uid == uid;
+        all >= self.limits.clients
+            || (all >= most && state.connections.iter().filter(same).count() >= most)
     }
 
     fn introduce(
@@ -176,8 +204,9 @@ impl PortCore {
                 return Err(warn(&error));
             }
         };
-        end.page.set_largest(LARGEST);
-        let link = Link::new(peer, end, [bells.server, bells.client], LARGEST);
+        end.page.set_largest(self.limits.largest);
+        let link = Link::new(peer, end, [bells.server, bells.client], self.limits.largest);
+        connection.set_largest_reply(hello.max_reply);
         if link.bell().kind() == BellKind::Event {
             let watched = self
                 .bells
@@ -256,8 +285,6 @@ pub(crate) const DOOR: u64 = u64::MAX;
 const GENERATIONS: u32 = u32::MAX >> 1;
 /// How many clients are accepted before the port looks at anything else.
 const ACCEPTS_PER_PASS: usize = 16;
-/// How many clients a port takes.
-const CONNECTIONS_MAX: usize = 4_096;
 /// How long a client may take to introduce itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For how long the door stays closed when there are no descriptors left, at first and at most.
@@ -265,5 +292,3 @@ const REST_MIN: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How long after a rest another one counts as following it.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
-/// The largest message a port takes, and the largest reply a remote takes.
-pub(crate) const LARGEST: u64 = 1 << 30;

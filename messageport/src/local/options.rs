@@ -4,11 +4,13 @@ use crate::error::{CreateError, NotCreated, RenameError};
 use crate::hub::Hub;
 use crate::local::core::Equipment;
 use crate::local::handler::{Release, Slot, bind};
+use crate::local::limits::{LARGEST, Limits};
 use crate::local::serving::{Serve, Serving};
 use crate::local::source::PortSource;
 use crate::local::{LocalPort, Message, PortCore, PortInner, neighbours};
 use crate::message::Reply;
 use crate::names::{ClaimId, Directory, PortName};
+use crate::pidfd::Credentials;
 use runloop::{RunLoop, SourceOptions, SourceRef};
 use std::sync::{Arc, Weak};
 
@@ -31,6 +33,7 @@ pub struct PortOptions {
     name: Option<String>,
     directory: Option<Directory>,
     order: i32,
+    limits: Limits,
 }
 
 impl PortOptions {
@@ -63,6 +66,63 @@ impl PortOptions {
     /// Counterpart: the order that `CFMessagePortCreateRunLoopSource` takes and ignores.
     pub fn order(mut self, order: i32) -> Self {
         self.order = order;
+        self
+    }
+
+    /// The largest message it takes, in bytes; at most, and unless told otherwise, 1 GiB. A larger one is refused before it
+    /// is sent where the client knows the limit, and otherwise dropped as it arrives.
+    pub fn largest_message(mut self, bytes: u64) -> Self {
+        self.limits.largest = bytes.clamp(1, LARGEST);
+        self
+    }
+
+    /// How many clients it takes; 4,096 unless told otherwise. More are refused with
+    /// [`Refusal::Limit`](crate::Refusal::Limit).
+    pub fn clients(mut self, most: usize) -> Self {
+        self.limits.clients = most;
+        self
+    }
+
+    /// How many clients of one user it takes; as many as of all users unless told otherwise.
+    pub fn clients_per_user(mut self, most: usize) -> Self {
+        self.limits.clients_per_user = most;
+        self
+    }
+
+    /// How many requests of one client may be without a reply, 256 unless told otherwise and at least one. What follows
+    /// them waits.
+    pub fn requests_per_client(mut self, most: usize) -> Self {
+        self.limits.requests_per_client = most.max(1);
+        self
+    }
+
+    /// Never looks for messages again and again for some microseconds before it sleeps. That costs time where a client is
+    /// busy on another processor, and spares the processor here.
+    pub fn without_spinning(mut self) -> Self {
+        self.limits.spinning = false;
+        self
+    }
+
+    /// Who is let in, by process, user and group, in place of this user alone. Others are refused with
+    /// [`Refusal::Policy`](crate::Refusal::Policy).
+    ///
+    /// Other users come only to ports in a directory that was [opened](Directory::open) for them, with a mode that lets
+    /// them through. It is asked once for each client, where the port is served. Process ids are for display: by the time
+    /// they are looked up they may be somebody else's.
+    ///
+    /// ```no_run
+    /// use messageport::{Directory, PortOptions};
+    ///
+    /// const OPERATORS: u32 = 1_042;
+    /// let everybodys = Directory::open("/run/org.example.service")?;
+    /// let options = PortOptions::new().in_directory(&everybodys).name("org.example.control");
+    /// let port = options
+    ///     .admit(|client| client.uid == 0 || client.gid == OPERATORS)
+    ///     .create(|message| format!("hello, user {}", message.sender().uid))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn admit(mut self, policy: impl Fn(&Credentials) -> bool + Send + Sync + 'static) -> Self {
+        self.limits.policy = Some(Arc::new(policy));
         self
     }
 
@@ -162,7 +222,12 @@ impl PortOptions {
         let hub = Hub::new().map_err(CreateError::System)?;
         let bells = Hub::new().map_err(CreateError::System)?;
         let label = self.name.as_deref().unwrap_or(UNNAMED);
-        let core = PortCore::new(self.directory.clone(), [hub, bells], label);
+        let core = PortCore::new(
+            self.directory.clone(),
+            [hub, bells],
+            label,
+            self.limits.clone(),
+        );
         let named = name.map(|name| core.rename(&name)).transpose();
         let id = named.map_err(|error| match error {
             RenameError::Name(error) => error.into(),

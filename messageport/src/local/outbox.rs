@@ -104,7 +104,7 @@ impl Connection {
     /// client that is gone, what it has sent is still served.
     pub(crate) fn is_choked(&self) -> bool {
         let outbox = self.outbox();
-        let much = outbox.bytes > OUTBOX_BYTES || outbox.open.len() >= OPEN_MAX;
+        let much = outbox.bytes > OUTBOX_BYTES || outbox.open.len() >= self.requests_max;
         much && self.link().is_some_and(|link| !link.is_dead())
     }
 
@@ -131,10 +131,19 @@ impl Connection {
             drop(outbox);
             return drop(reply);
         };
+        let size = u64::try_from(reply.bytes.len()).unwrap_or(u64::MAX);
+        let mut unsent = None;
+        let (status, reply) = if size > self.largest_reply.load(Ordering::Relaxed) {
+            unsent = Some(reply);
+            (Status::TooLarge, Reply::empty())
+        } else {
+            (status, reply)
+        };
         link.tidy();
         outbox.put(request, status, reply);
         let flushed = outbox.flush(link);
         drop(outbox);
+        drop(unsent);
         self.follow(flushed);
     }
 
@@ -176,5 +185,3 @@ impl Connection {
 const OUTBOX_BYTES: usize = 1 << 20;
 /// What a waiting reply weighs beside its bytes, so that empty ones are not for nothing.
 const OVERHEAD: usize = 4_096;
-/// So many requests without a reply stop the reading of more.
-const OPEN_MAX: usize = 256;

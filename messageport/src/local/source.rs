@@ -30,8 +30,8 @@ where
     pub(crate) fn new(serving: Arc<Serving<H>>) -> Self {
         Self {
             core: Arc::clone(serving.core()),
+            spin: Spin::new(serving.core().limits.spinning),
             serving,
-            spin: Spin::new(),
         }
     }
 

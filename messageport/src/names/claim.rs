@@ -3,7 +3,7 @@
 //! For ports. A claim is a lock on the name's lock file and a listening socket under that name;
 //! what arrives on the socket is somebody else's business.
 
-use super::directory::{Directory, FileId, has_proc};
+use super::directory::{Directory, FileId, Reach, has_proc};
 use super::listener;
 use super::lock::{LockError, LockFile};
 use super::port_name::PortName;
@@ -90,6 +90,11 @@ impl Claim {
             old.release(&self.directory);
         }
         Ok(())
+    }
+
+    /// Whether other users are meant to reach it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.directory.reach() == Reach::Others
     }
 
     /// Which claim of this process this is.

@@ -6,6 +6,7 @@ use crate::message::Payload;
 use crate::remote::Options;
 use crate::remote::calls::Answer;
 use crate::remote::client::{Client, End};
+use crate::remote::deadline::Deadline;
 use crate::remote::waiter::{PRIVATE, Waiter};
 use crate::remote::writing::{Sent, Writing};
 use crate::ring::Lie;
@@ -13,7 +14,6 @@ use crate::transfer::{Sending, Step};
 use crate::wire::{Head, Kind, Status};
 use runloop::{Limit, Mode, Outcome, ReturnAfter};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 impl Client {
     /// Sends a message that wants no reply.
@@ -57,6 +57,8 @@ struct Call<'a> {
     waiter: Option<Waiter>,
     /// The waiter was added to a mode that the caller named, for this call.
     lodged: bool,
+    /// How large its message is, in bytes.
+    size: u64,
     /// It has run the loop.
     waited: bool,
     /// A stop came while the call was waiting; the run around it shall end.
@@ -74,6 +76,7 @@ impl<'a> Call<'a> {
             head,
             waiter: None,
             lodged: false,
+            size: 0,
             waited: false,
             stopped: false,
             expected: None,
@@ -81,7 +84,7 @@ impl<'a> Call<'a> {
     }
 
     /// Whether the message can be sent at all.
-    fn check(&self, data: &[u8]) -> Result<(), SendError> {
+    fn check(&mut self, data: &[u8]) -> Result<(), SendError> {
         if self.mode == Mode::COMMON {
             return Err(SendError::CommonMode);
         }
@@ -93,7 +96,8 @@ impl<'a> Call<'a> {
         }
         let page = self.client.link.page();
         let limit = page.largest().unwrap_or(LARGEST);
-        if u64::try_from(data.len()).unwrap_or(u64::MAX) > limit {
+        self.size = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        if self.size > limit {
             return Err(TransportError::TooLarge { limit }.into());
         }
         if self.client.link.is_alive() && !page.peer_is_closing() {
@@ -214,13 +218,13 @@ impl<'a> Call<'a> {
             Answer::Reply(payload) => Ok(payload),
             Answer::Status(Status::Overload) => Err(TransportError::Overload.into()),
             Answer::TooLarge | Answer::Status(Status::TooLarge) => {
-                let limit = self
-                    .client
-                    .link
-                    .page()
-                    .largest()
-                    .unwrap_or(LARGEST)
-                    .min(LARGEST);
+                let most = self.client.link.page().largest().unwrap_or(LARGEST);
+                // What was not too large to be sent has a reply that is.
+                let limit = if self.size > most {
+                    most
+                } else {
+                    self.client.settings.largest_reply
+                };
                 Err(TransportError::TooLarge { limit }.into())
             }
             Answer::Status(_) => Err(SendError::BecameInvalid),
@@ -342,37 +346,6 @@ impl Drop for Call<'_> {
         }
         if self.client.end() != End::Open {
             self.client.part_with_sources();
-        }
-    }
-}
-
-/// Until when a call waits.
-#[derive(Clone, Copy, Debug)]
-enum Deadline {
-    At(Instant),
-    Never,
-}
-
-impl Deadline {
-    /// A time too far away to be told is never.
-    fn after(timeout: Option<Duration>) -> Self {
-        let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        at.map_or(Self::Never, Self::At)
-    }
-
-    fn has_passed(self) -> bool {
-        match self {
-            Self::At(at) => at <= Instant::now(),
-            Self::Never => false,
-        }
-    }
-
-    /// As the limit of a run: once it has passed, one look.
-    fn limit(self) -> Limit {
-        match self {
-            Self::At(_) if self.has_passed() => Limit::Now,
-            Self::At(at) => Limit::At(at),
-            Self::Never => Limit::Never,
         }
     }
 }

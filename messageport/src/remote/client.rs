@@ -11,6 +11,7 @@ use crate::local::PortCore;
 use crate::message::Payload;
 use crate::names::PortName;
 use crate::remote::calls::{Answer, Calls};
+use crate::remote::connecting::Settings;
 use crate::remote::ending::Notice;
 use crate::transfer::{Arrival, Inbound};
 use crate::wire::{Head, Kind, Status};
@@ -45,6 +46,7 @@ pub(crate) struct Client {
     neighbour: Option<Weak<PortCore>>,
     /// Who is told of the end, and where.
     pub(super) notice: Notice,
+    pub(super) settings: Settings,
 }
 
 /// Whether, and how, a link has ended.
@@ -66,6 +68,7 @@ impl Client {
         link: Link,
         hub: Hub,
         neighbour: Option<Weak<PortCore>>,
+        settings: Settings,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
@@ -83,6 +86,7 @@ impl Client {
             refusal: OnceLock::new(),
             neighbour,
             notice: Notice::default(),
+            settings,
         }
     }
 

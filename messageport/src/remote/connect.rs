@@ -2,21 +2,26 @@
 
 use crate::bell::{BellKind, Bells};
 use crate::error::OpenError;
-use crate::hello::{Hello, IntroduceError, Peer, introduce};
+use crate::hello::{Hello, IntroduceError, Packet, Peer, Refusal, introduce, peek};
 use crate::hub::Hub;
 use crate::link::Link;
-use crate::local::{LARGEST, find_neighbour};
+use crate::local::find_neighbour;
 use crate::names::{ConnectError, Directory, Pauses, PortName, Watch, connect};
 use crate::remote::client::{Client, PROCESS};
+use crate::remote::connecting::Settings;
 use crate::remote::waiter::PRIVATE;
-use crate::ring::{End, Layout, RingSize};
+use crate::ring::{End, Layout};
 use runloop::{Descriptor, Interest, Outcome, ReturnAfter, RunLoop, SourceOptions};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 impl Client {
     /// Makes a link to the port of a name.
-    pub(crate) fn connect(directory: &Directory, name: &PortName) -> Result<Self, OpenError> {
+    pub(crate) fn connect(
+        directory: &Directory,
+        name: &PortName,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
         let mut patience = Patience::new();
         let peer = patience.retry(|| match connect(directory, name) {
             Err(error @ ConnectError::Busy { .. }) => Attempt::Busy(error.into()),
@@ -24,15 +29,18 @@ impl Client {
         })?;
         let kind = BellKind::choose(&peer.credentials(), peer.socket().as_fd());
         let bells = Bells::create(kind, peer.socket()).map_err(OpenError::System)?;
-        let layout = Layout::new(RingSize::DEFAULT, RingSize::DEFAULT);
+        let layout = Layout::new(settings.ring, settings.ring);
         let (end, memory) = End::create(layout).map_err(OpenError::System)?;
-        let hello = Hello::new(kind, [RingSize::DEFAULT; 2], LARGEST);
+        let hello = Hello::new(kind, [settings.ring; 2], settings.largest_reply);
         patience.retry(|| {
             let socket = peer.socket().as_fd();
             match introduce(socket, &hello, memory.as_fd(), bells.descriptors()) {
                 Ok(()) => Attempt::Over(Ok(())),
                 Err(IntroduceError::Busy(error)) => Attempt::Busy(OpenError::System(error)),
-                Err(IntroduceError::Closed) => Attempt::Over(Err(not_found(directory, name))),
+                Err(IntroduceError::Closed) => Attempt::Over(Err(match refusal(&peer) {
+                    Some(why) => OpenError::Refused { why },
+                    None => not_found(directory, name),
+                })),
                 Err(IntroduceError::Io(error)) => Attempt::Over(Err(OpenError::System(error))),
             }
         })?;
@@ -44,8 +52,13 @@ impl Client {
             .and_then(|pid| i32::try_from(pid).ok())
             == Some(ours);
         let neighbour = is_ours.then(|| find_neighbour(directory, name)).flatten();
-        let link = Link::new(peer, end, [bells.client, bells.server], LARGEST);
-        Ok(Self::new(name.clone(), link, hub, neighbour))
+        let link = Link::new(
+            peer,
+            end,
+            [bells.client, bells.server],
+            settings.largest_reply,
+        );
+        Ok(Self::new(name.clone(), link, hub, neighbour, settings))
     }
 }
 
@@ -54,6 +67,7 @@ pub(crate) fn connect_within(
     directory: &Directory,
     name: &PortName,
     timeout: Duration,
+    settings: Settings,
 ) -> Result<Client, OpenError> {
     // A time too far away to be told is never.
     let until = Instant::now().checked_add(timeout);
@@ -62,7 +76,7 @@ pub(crate) fn connect_within(
     // Made before the first look, so that no name appears in between. Without one, it is looked for from time to time.
     let appearing = Appearing::new(directory).ok();
     loop {
-        match Client::connect(directory, name) {
+        match Client::connect(directory, name, settings) {
             Err(error) if error.is_not_found() => {
                 let now = Instant::now();
                 if until.is_some_and(|until| until <= now) {
@@ -149,6 +163,16 @@ pub(super) fn watch(peer: &Peer) -> std::io::Result<Hub> {
         hub.add_edge(process, PROCESS)?;
     }
     Ok(hub)
+}
+
+/// Why a port has hung up on somebody who has not introduced themselves, if it has said so.
+fn refusal(peer: &Peer) -> Option<Refusal> {
+    let mut bytes = [0; Packet::SIZE];
+    let length = peek(peer.socket().as_fd(), &mut bytes).ok()?.length;
+    match Packet::decode(&bytes[..length])? {
+        Packet::Refused(why) => Some(why),
+        Packet::Descriptors { .. } => None,
+    }
 }
 
 fn not_found(directory: &Directory, name: &PortName) -> OpenError {

@@ -66,7 +66,7 @@ impl Waiter {
         let shared = Rc::new(Shared {
             client: Arc::downgrade(client),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
-            spin: Spin::new(),
+            spin: Spin::new(client.settings.spinning),
             calls: Cell::new(0),
             closing_noticed: Cell::new(false),
         });

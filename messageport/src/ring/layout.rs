@@ -63,6 +63,12 @@ impl RingSize {
         allowed.then_some(Self(bytes))
     }
 
+    /// The smallest size of at least this many bytes, or the largest.
+    pub(crate) fn at_least(bytes: u32) -> Self {
+        let bounded = bytes.clamp(Self::MIN.0, Self::MAX.0);
+        Self(bounded.next_power_of_two())
+    }
+
     /// The size in bytes.
     #[inline]
     pub(crate) fn bytes(self) -> u32 {

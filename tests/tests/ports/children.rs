@@ -35,7 +35,7 @@ impl Child {
         child
     }
 
-    fn command(role: &str, place: &Place, name: &str) -> Command {
+    pub(crate) fn command(role: &str, place: &Place, name: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["children::child_entry", "--exact", "--nocapture"])
@@ -123,6 +123,7 @@ fn child_entry() {
         "sender" => send(&directory, &name),
         "crowded" => run_short(&directory, &name),
         "mutual" => ask_each_other(&directory, &name),
+        "visitor" => crate::limits::visit(&directory, &name, say),
         "asker" => crate::deferring::ask(&directory, &name, || say("ready")),
         role => panic!("there is no role {role}"),
     }

@@ -15,6 +15,7 @@ mod finding;
 mod forked;
 mod hostile;
 mod invalidation;
+mod limits;
 mod modes;
 mod names;
 mod noticing;
