@@ -147,6 +147,45 @@ fn after_its_port_has_ended_a_responder_is_refused_and_its_requester_knows_alrea
 }
 
 #[test]
+fn what_waits_for_a_responder_fails_at_once_though_another_handler_of_its_client_is_still_running()
+{
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let log = Log::new();
+    let (out, responders) = channel();
+    let (in_it, entered) = channel();
+    let (go, wait) = channel::<()>();
+    let server = Server::start(&place, "ends", move |mut message: Message| {
+        if message.id() == 1 {
+            out.send(message.defer()).unwrap();
+        } else {
+            in_it.send(()).unwrap();
+            wait.recv().unwrap();
+        }
+        "the last words"
+    });
+    let remote = place.connect("ends");
+    let ask = |id: i32| {
+        let (asks, told) = (remote.clone(), log.clone());
+        std::thread::spawn(move || {
+            let answer = asks.request_with(id, b"", patiently());
+            told.add(format!("{id}: {:?}", answer.map(|reply| reply.len())));
+        })
+    };
+    let left = ask(1);
+    let _responder = responders.recv().unwrap();
+    let running = ask(2);
+    entered.recv().unwrap();
+    server.port.invalidate();
+    left.join().unwrap();
+    log.add("the other goes on");
+    go.send(()).unwrap();
+    running.join().unwrap();
+    let expected = ["1: Err(BecameInvalid)", "the other goes on", "2: Ok(14)"];
+    assert_eq!(log.take(), expected, "Q3");
+}
+
+#[test]
 fn inside_its_handler_a_responder_answers_although_the_port_has_ended() {
     let _watchdog = Watchdog::new();
     let place = Place::new();

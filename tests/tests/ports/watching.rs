@@ -63,6 +63,9 @@ fn a_name_whose_owner_is_killed_vanishes_although_nothing_in_the_directory_chang
         let mut child = Child::start("owner", &place, "theirs");
         run_until(|| log.count() == 1);
         assert_eq!(log.take(), ["+theirs theirs"]);
+        pass();
+        let looks = RunLoop::current().next_deadline(Mode::DEFAULT);
+        assert_eq!(looks, None, "it is told, and does not look now and then");
         child.kill();
         run_until(|| log.count() == 1);
         assert_eq!(log.take(), ["-theirs theirs"]);
