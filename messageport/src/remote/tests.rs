@@ -4,6 +4,7 @@
 use super::Options;
 use super::client::Client;
 use super::connect::watch;
+use super::connecting::Settings;
 use crate::bell::{BellKind, Bells};
 use crate::error::SendError;
 use crate::hello::{Peer, tests::pair};
@@ -28,7 +29,7 @@ fn linked() -> (Arc<Client>, Link) {
     let hub = watch(&peer).unwrap();
     let link = Link::new(peer, end, [bells.client, bells.server], LARGEST);
     let name = PortName::new("org.example.played").unwrap();
-    let client = Client::new(name, link, hub, None);
+    let client = Client::new(name, link, hub, None, Settings::default());
     let (peer, bells) = introduced(theirs);
     let server = Link::new(peer, adopted, [bells.server, bells.client], LARGEST);
     (Arc::new(client), server)
