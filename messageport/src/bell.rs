@@ -6,6 +6,7 @@
 //! on the link's own socket.
 
 use crate::pidfd::Credentials;
+use crate::statistics::Counter;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -204,11 +205,13 @@ pub(crate) enum Rest {
     Closed,
 }
 
-/// Takes the bells off `socket`, up to the first packet that is none. It never waits.
-pub(crate) fn drain(socket: BorrowedFd<'_>) -> io::Result<Rest> {
+/// Takes the bells off `socket`, up to the first packet that is none. It never waits. `calls` counts what it asks of the
+/// system.
+pub(crate) fn drain(socket: BorrowedFd<'_>, calls: &Counter) -> io::Result<Rest> {
     let mut resets = 0;
     for _ in 0..BELLS_MAX {
         let mut head = [0; 2];
+        calls.count();
         match rustix::net::recv(socket, &mut head, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Ok((_, 0)) => return Ok(Rest::Closed),
             Ok((_, 1)) => {}
@@ -223,6 +226,7 @@ pub(crate) fn drain(socket: BorrowedFd<'_>) -> io::Result<Rest> {
             Err(Errno::CONNRESET) => return Ok(Rest::Closed),
             Err(error) => return Err(error.into()),
         }
+        calls.count();
         match rustix::net::recv(socket, &mut head, RecvFlags::DONTWAIT) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNRESET) => {}
             Err(error) => return Err(error.into()),

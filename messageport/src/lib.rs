@@ -10,6 +10,7 @@ mod ring;
 mod transfer;
 
 // Sockets: bells, introductions, names.
+mod statistics;
 mod bell;
 mod hello;
 mod names;
@@ -38,4 +39,5 @@ pub use names::{
 pub use pidfd::Credentials;
 pub use queue::{Job, Queue, SerialQueue};
 pub use remote::{Options, RemoteOptions, RemotePort};
+pub use statistics::Statistics;
 pub use watching::{NameChange, NameWatch};

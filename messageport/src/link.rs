@@ -6,10 +6,11 @@
 use crate::bell::Bell;
 use crate::hello::Peer;
 use crate::ring::{End, Lie, Page};
+use crate::statistics::Counters;
 use crate::transfer::{Arrival, Breach, Incoming, Outgoing, Sending, Step};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One end of a link.
 #[derive(Debug)]
@@ -28,10 +29,18 @@ pub(crate) struct Link {
     seen_alive: AtomicU64,
     /// When something was last sent, likewise.
     sent: AtomicU64,
+    counters: Arc<Counters>,
 }
 
 impl Link {
-    pub(crate) fn new(peer: Peer, end: End, [ours, theirs]: [Bell; 2], largest: u64) -> Self {
+    /// An end of a link; what it does is added to `counters`.
+    pub(crate) fn new(
+        peer: Peer,
+        end: End,
+        [ours, theirs]: [Bell; 2],
+        largest: u64,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             peer,
             outgoing: Mutex::new(Outgoing::new(end.producer)),
@@ -42,7 +51,13 @@ impl Link {
             dead: AtomicBool::new(false),
             seen_alive: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            counters,
         }
+    }
+
+    /// What this end has done, and others that are counted together with it.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -71,8 +86,11 @@ impl Link {
 
     /// Asks the system whether the peer is there.
     pub(crate) fn look(&self) -> bool {
-        if !self.is_dead() && self.peer.is_dead() {
-            self.set_dead();
+        if !self.is_dead() {
+            self.counters.looks.count();
+            if self.peer.is_dead() {
+                self.set_dead();
+            }
         }
         self.seen_alive.store(micros(), Ordering::Relaxed);
         !self.is_dead()
@@ -145,6 +163,7 @@ impl Link {
     /// Wakes the peer. One that cannot be woken is gone, and is hung up on: it may sleep on and live, and so may other
     /// threads of this end, who learn of it by the hang-up.
     pub(crate) fn ring(&self) {
+        self.counters.rings.count();
         if self.theirs.ring().is_err() {
             self.hang_up();
         }

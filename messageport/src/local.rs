@@ -24,6 +24,7 @@ use crate::error::{NotCreated, QueueError, RenameError};
 use crate::message::Reply;
 use crate::names::{Directory, PortName};
 use crate::queue::Queue;
+use crate::statistics::Statistics;
 use runloop::{AsSource, SourceHandle, SourceValue};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -266,6 +267,12 @@ impl LocalPort {
         {
             callback();
         }
+    }
+
+    /// What this port has done so far for all its clients: messages, bells, system calls.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.inner.core.counters.read()
     }
 
     /// Has the handler called on a queue instead of in a run loop, in place of the queue before: one message at a time, in

@@ -18,6 +18,7 @@ use crate::message::Payload;
 use crate::names::{Directory, PortName};
 use crate::pidfd::Credentials;
 use crate::queue::Queue;
+use crate::statistics::Statistics;
 use runloop::{AsSource, Mode, SourceHandle, SourceOptions, SourceRef, SourceValue};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -208,6 +209,12 @@ impl RemotePort {
     #[must_use]
     pub fn late_replies(&self) -> u64 {
         self.client().late_replies()
+    }
+
+    /// What this remote and its clones have done so far: messages, bells, system calls.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.client().link.counters().read()
     }
 
     /// Ends the link, from any thread. Calls that are waiting on it fail at once with [`SendError::BecameInvalid`]; clones

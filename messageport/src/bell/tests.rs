@@ -3,6 +3,7 @@
 use super::{Bell, BellError, BellKind, Bells, Means, Rest, drain};
 use crate::hello::tests;
 use crate::pidfd::Credentials;
+use crate::statistics::Counter;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -99,28 +100,36 @@ fn ringing_at_a_peer_that_has_gone_is_an_error() {
 #[test]
 fn bells_are_drained_up_to_what_is_none() {
     let (one, other) = pair();
-    assert_eq!(drain(other.as_fd()).unwrap(), Rest::Nothing, "nobody rang");
+    assert_eq!(
+        drain(other.as_fd(), &Counter::default()).unwrap(),
+        Rest::Nothing,
+        "nobody rang"
+    );
     let bell = Bell(Means::Socket(Arc::clone(&one)));
     bell.ring().unwrap();
     bell.ring().unwrap();
-    assert_eq!(drain(other.as_fd()).unwrap(), Rest::Nothing, "two bells");
+    assert_eq!(
+        drain(other.as_fd(), &Counter::default()).unwrap(),
+        Rest::Nothing,
+        "two bells"
+    );
     assert!(!is_readable(other.as_fd()), "are taken off");
     bell.ring().unwrap();
     rustix::net::send(&one, &[7; 16], SendFlags::DONTWAIT).unwrap();
     bell.ring().unwrap();
     assert_eq!(
-        drain(other.as_fd()).unwrap(),
+        drain(other.as_fd(), &Counter::default()).unwrap(),
         Rest::Packet,
         "a packet among bells"
     );
     assert_eq!(
-        drain(other.as_fd()).unwrap(),
+        drain(other.as_fd(), &Counter::default()).unwrap(),
         Rest::Packet,
         "stays where it is"
     );
     crate::hello::take_off(other.as_fd()).unwrap();
     assert_eq!(
-        drain(other.as_fd()).unwrap(),
+        drain(other.as_fd(), &Counter::default()).unwrap(),
         Rest::Nothing,
         "the bell behind it"
     );
@@ -133,7 +142,11 @@ fn a_flood_of_bells_keeps_nobody_for_ever() {
     for _ in 0..super::BELLS_MAX + 1 {
         rustix::net::send(&one, &[0], SendFlags::DONTWAIT).unwrap();
     }
-    assert_eq!(drain(other.as_fd()).unwrap(), Rest::Nothing, "one pass");
+    assert_eq!(
+        drain(other.as_fd(), &Counter::default()).unwrap(),
+        Rest::Nothing,
+        "one pass"
+    );
     assert!(is_readable(other.as_fd()), "leaves the rest for the next");
 }
 
@@ -144,7 +157,7 @@ fn the_end_is_seen_behind_the_bells_of_a_dead_peer() {
     Bell(Means::Socket(Arc::clone(&one))).ring().unwrap();
     close(one, &other);
     assert_eq!(
-        drain(other.as_fd()).unwrap(),
+        drain(other.as_fd(), &Counter::default()).unwrap(),
         Rest::Closed,
         "after the reset and the bell"
     );

@@ -34,6 +34,7 @@ impl PortCore {
             return self.was_rung(only);
         }
         for _ in 0..TAKES_MAX {
+            self.counters.wakes.count();
             let taken = self.bells.take();
             for (key, _) in taken.iter() {
                 if let Some(connection) = self.connection(key) {

@@ -132,7 +132,7 @@ impl Connection {
         }
         self.greet(Peer::hang_up);
         let replies = self.outbox().take_replies();
-        drop(replies);
+        self.discard(replies);
     }
 
     pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {

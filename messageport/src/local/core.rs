@@ -11,6 +11,7 @@ use crate::local::doorkeeper::DOOR;
 use crate::local::limits::Limits;
 use crate::local::serving::Serve;
 use crate::names::{Claim, ClaimId, Directory, PortName};
+use crate::statistics::Counters;
 use runloop::{ForkGuard, Handle, Mode, SourceHandle};
 use slab::Slab;
 use smallvec::SmallVec;
@@ -36,6 +37,7 @@ pub(crate) struct PortCore {
     pub(crate) bells: Hub,
     /// A ring may have come whose bell has not been looked up.
     pub(crate) rung: AtomicBool,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) fork: ForkGuard,
     pub(super) valid: AtomicBool,
     /// What it takes.
@@ -123,6 +125,7 @@ impl PortCore {
             hub,
             bells,
             rung: AtomicBool::new(false),
+            counters: Arc::default(),
             fork: ForkGuard::new(),
             valid: AtomicBool::new(true),
             limits,

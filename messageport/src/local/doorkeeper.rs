@@ -204,8 +204,10 @@ impl PortCore {
                 return Err(warn(&error));
             }
         };
-        end.page.set_largest(self.limits.largest);
-        let link = Link::new(peer, end, [bells.server, bells.client], self.limits.largest);
+        let largest = self.limits.largest;
+        end.page.set_largest(largest);
+        let bells = [bells.server, bells.client];
+        let link = Link::new(peer, end, bells, largest, Arc::clone(&self.counters));
         connection.set_largest_reply(hello.max_reply);
         if link.bell().kind() == BellKind::Event {
             let watched = self

@@ -10,6 +10,7 @@ impl PortCore {
     /// Takes what the hub has to tell: who is at the door, who rang, who is gone.
     pub(super) fn take_events(&self) {
         for _ in 0..TAKES_MAX {
+            self.counters.wakes.count();
             let taken = self.hub.take();
             for (key, gone) in taken.iter() {
                 if key == DOOR {
@@ -32,7 +33,10 @@ impl PortCore {
             return;
         };
         if link.bell().kind() == BellKind::Socket
-            && matches!(drain(link.bell().descriptor()), Ok(Rest::Closed) | Err(_))
+            && matches!(
+                drain(link.bell().descriptor(), &self.counters.wakes),
+                Ok(Rest::Closed) | Err(_)
+            )
         {
             link.set_dead();
         }

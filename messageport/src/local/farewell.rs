@@ -47,7 +47,8 @@ impl Source for Farewell {
         let alive = self.0.link().is_some_and(|link| {
             let bell = link.bell();
             // What comes on the socket is a bell at most, and whether it is one does not matter.
-            bell.kind() != BellKind::Socket || drain(bell.descriptor()).is_ok()
+            bell.kind() != BellKind::Socket
+                || drain(bell.descriptor(), &link.counters().wakes).is_ok()
         });
         let moved = self.0.flush();
         let present = alive && self.0.link().is_some_and(crate::link::Link::look);

@@ -74,6 +74,7 @@ impl Outbox {
             match link.step(link.outgoing(), &mut reply.sending) {
                 Ok(Step::Whole) => {
                     flushed.moved = true;
+                    link.counters().sent.count();
                     if let Some(Departing { sending, after }) = self.replies.pop_front() {
                         let sent = sending.into_payload();
                         self.bytes -= sent.len() + OVERHEAD;
@@ -129,12 +130,16 @@ impl Connection {
         // A client that is gone gets nothing, and what the reply wanted to have called hears of it.
         let Some(link) = self.link().filter(|link| !link.is_dead()) else {
             drop(outbox);
+            if let Some(link) = self.link() {
+                link.counters().discarded.count();
+            }
             return drop(reply);
         };
         let size = u64::try_from(reply.bytes.len()).unwrap_or(u64::MAX);
         let mut unsent = None;
         let (status, reply) = if size > self.largest_reply.load(Ordering::Relaxed) {
             unsent = Some(reply);
+            link.counters().discarded.count();
             (Status::TooLarge, Reply::empty())
         } else {
             (status, reply)
@@ -157,12 +162,21 @@ impl Connection {
         if link.is_dead() {
             let replies = outbox.take_replies();
             drop(outbox);
-            drop(replies);
+            self.discard(replies);
             return false;
         }
         let flushed = outbox.flush(link);
         drop(outbox);
         self.follow(flushed)
+    }
+
+    /// Drops replies that nobody will get, with nothing locked.
+    pub(super) fn discard(&self, replies: VecDeque<Departing>) {
+        if let Some(link) = self.link() {
+            let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
+            link.counters().discarded.add(count);
+        }
+        drop(replies);
     }
 
     /// Does what a look at the outbox has brought, with nothing locked: what a reply is made of may be a user's.

@@ -59,11 +59,12 @@ where
         // From here on its request is answered in any case.
         let mut running = Running::new(&self.core, connection, head);
         let (Some(handler), Some(port)) = (handler, self.port.upgrade()) else {
-            return;
+            return self.core.counters.discarded.count();
         };
         if !self.core.is_valid() {
-            return;
+            return self.core.counters.discarded.count();
         }
+        self.core.counters.received.count();
         let port = LocalPort::of(port);
         let message = Message::new(head, Payload(payload), Arc::clone(connection), port.clone());
         running.reply = Some(handler(message).into());
@@ -83,6 +84,7 @@ where
             Arrival::Message(inbound) => self.deliver(connection, inbound),
             Arrival::TooLarge(head) => {
                 tracing::warn!(port = %self.core.label, "a message over the limit is dropped");
+                self.core.counters.discarded.count();
                 if head.kind == Kind::Request {
                     connection.answer(head, Status::TooLarge, Reply::empty());
                 }

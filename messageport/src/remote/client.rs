@@ -206,6 +206,7 @@ impl Client {
         if self.fork.is_forked() {
             return;
         }
+        self.link.counters().wakes.count();
         let taken = self.hub.take();
         for (key, gone) in taken.iter() {
             if gone || key == PROCESS {
@@ -215,7 +216,10 @@ impl Client {
         let bell = self.link.bell();
         if bell.kind() == BellKind::Socket {
             let _turn = self.socket_turn();
-            if matches!(drain(bell.descriptor()), Ok(Rest::Closed) | Err(_)) {
+            if matches!(
+                drain(bell.descriptor(), &self.link.counters().wakes),
+                Ok(Rest::Closed) | Err(_)
+            ) {
                 self.link.set_dead();
             }
         }
@@ -302,9 +306,11 @@ impl Client {
         let Some(waiting) = owed.filter(|waiting| waiting.answer.is_none()) else {
             drop(calls);
             self.late_replies.fetch_add(1, Ordering::Relaxed);
+            self.link.counters().discarded.count();
             return false;
         };
         waiting.answer = Some(answer);
+        self.link.counters().received.count();
         let owner = (Some(&waiting.owner) != own).then(|| waiting.owner.clone());
         drop(calls);
         owner.iter().for_each(SourceHandle::signal);

@@ -13,6 +13,7 @@ use crate::remote::waiter::PRIVATE;
 use crate::ring::{End, Layout};
 use runloop::{Descriptor, Interest, Outcome, ReturnAfter, RunLoop, SourceOptions};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Client {
@@ -52,12 +53,8 @@ impl Client {
             .and_then(|pid| i32::try_from(pid).ok())
             == Some(ours);
         let neighbour = is_ours.then(|| find_neighbour(directory, name)).flatten();
-        let link = Link::new(
-            peer,
-            end,
-            [bells.client, bells.server],
-            settings.largest_reply,
-        );
+        let bells = [bells.client, bells.server];
+        let link = Link::new(peer, end, bells, settings.largest_reply, Arc::default());
         Ok(Self::new(name.clone(), link, hub, neighbour, settings))
     }
 }

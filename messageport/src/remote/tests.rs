@@ -27,11 +27,13 @@ fn linked() -> (Arc<Client>, Link) {
     let adopted = End::adopt(memory.as_fd(), layout).unwrap();
     let (peer, bells) = introduced(ours);
     let hub = watch(&peer).unwrap();
-    let link = Link::new(peer, end, [bells.client, bells.server], LARGEST);
+    let bells = [bells.client, bells.server];
+    let link = Link::new(peer, end, bells, LARGEST, Arc::default());
     let name = PortName::new("org.example.played").unwrap();
     let client = Client::new(name, link, hub, None, Settings::default());
     let (peer, bells) = introduced(theirs);
-    let server = Link::new(peer, adopted, [bells.server, bells.client], LARGEST);
+    let bells = [bells.server, bells.client];
+    let server = Link::new(peer, adopted, bells, LARGEST, Arc::default());
     (Arc::new(client), server)
 }
 

@@ -115,6 +115,7 @@ impl<'a> Writing<'a> {
     /// What has been sent, when it is whole. Whoever asks sees to the answer from now on.
     pub(super) fn finish(mut self) -> Sent {
         self.expected = None;
+        self.client.link.counters().sent.count();
         let conversation = self.sending.head().conversation;
         Sent {
             conversation,

@@ -119,6 +119,10 @@ fn child_entry() {
     let name = std::env::var(NAME).unwrap();
     match role.as_str() {
         "server" => serve(&directory, &name),
+        "sleepy" => {
+            RunLoop::current().set_spinning(false);
+            serve(&directory, &name);
+        }
         "owner" => own(&directory, &name),
         "sender" => send(&directory, &name),
         "crowded" => run_short(&directory, &name),
@@ -177,6 +181,20 @@ fn answer(message: Message) -> Reply {
         PATTERN => {
             let len = usize::try_from(number(message.data())).unwrap();
             return pattern(len, 7).into();
+        }
+        COUNT => {
+            let (port, own) = (message.port().statistics(), RunLoop::current().statistics());
+            let counts = [
+                port.sent,
+                port.received,
+                port.discarded,
+                port.rings,
+                port.wakes,
+            ];
+            let counts = counts
+                .into_iter()
+                .chain([port.looks, own.waits, own.alarms]);
+            return counts.flat_map(u64::to_le_bytes).collect::<Vec<_>>().into();
         }
         PANIC => panic!("as the test wants it"),
         id => panic!("there is no message {id}"),
@@ -266,8 +284,10 @@ pub(crate) const TELL: i32 = 4;
 pub(crate) const INVALIDATE: i32 = 5;
 /// answers with a pattern of that length,
 pub(crate) const PATTERN: i32 = 6;
-/// or panics.
+/// panics,
 pub(crate) const PANIC: i32 = 7;
+/// or says what it has done: eight counts, the last two its loop's.
+pub(crate) const COUNT: i32 = 8;
 /// How often each side of `mutual` asks the other.
 pub(crate) const ROUNDS: i32 = 300;
 

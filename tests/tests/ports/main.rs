@@ -28,6 +28,7 @@ mod slow;
 mod socket_bells;
 mod statuses;
 mod stopping;
+mod system_calls;
 mod threads;
 mod waking;
 mod watching;

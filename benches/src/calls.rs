@@ -1,0 +1,100 @@
+//! What a small request costs in system calls, by the counters of both sides:
+//! `cargo run -p benches --release --bin calls [PLACEMENT [asleep|awake [REQUESTS]]]`.
+//!
+//! Asleep, neither side looks again before it sleeps; awake, both do while it pays. `benches/system_calls.sh` runs it under
+//! `strace` and compares.
+
+use benches::Placement;
+use messageport::{Directory, LocalPort, RemotePort, Statistics};
+use runloop::{Mode, RunLoop};
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["serve", placement, manner, place] = words[..] {
+        return serve(placement, manner, place);
+    }
+    let placement = words.first().copied().unwrap_or("same");
+    let manner = words.get(1).copied().unwrap_or("awake");
+    let requests = words.get(2).copied().unwrap_or("10000").parse()?;
+    let place = std::env::temp_dir().join(format!("bench-calls-{}", std::process::id()));
+    std::fs::create_dir_all(&place)?;
+    let mut server = Command::new(std::env::current_exe()?)
+        .args(["serve", placement, manner])
+        .arg(&place)
+        .spawn()?;
+    let asked = ask(placement, manner, &place, requests);
+    // It ends by itself when it is told, or is ended here.
+    if asked.is_err() {
+        server.kill()?;
+    }
+    server.wait()?;
+    std::fs::remove_dir_all(&place)?;
+    let calls = asked?;
+    // Small numbers: exact in a float.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
+    let each = calls as f64 / requests as f64;
+    println!(
+        "bench=calls placement={placement} manner={manner} requests={requests} calls={calls} each={each:.3}"
+    );
+    Ok(())
+}
+
+fn settle_down(placement: &str, manner: &str, second: bool) -> Result<()> {
+    let placement = Placement::of_name(placement).ok_or("same, cross or free")?;
+    placement.take(second)?;
+    RunLoop::current().set_spinning(manner != "asleep");
+    Ok(())
+}
+
+/// Answers with the same bytes; or, to message 2, with how many system calls it has made; to message 0 it ends.
+fn serve(placement: &str, manner: &str, place: &str) -> Result<()> {
+    settle_down(placement, manner, true)?;
+    let port = LocalPort::create_in(&Directory::open(place)?, NAME, |message| {
+        let run_loop = RunLoop::current();
+        match message.id() {
+            0 => run_loop.stop(),
+            COUNT => return count(message.port().statistics()).to_ne_bytes().to_vec(),
+            _ => {}
+        }
+        message.data().to_vec()
+    })
+    .map_err(|refused| refused.error)?;
+    let run_loop = RunLoop::current();
+    run_loop.add(&port, Mode::DEFAULT)?;
+    let _stopped = run_loop.run()?;
+    Ok(())
+}
+
+/// Makes the requests; says how many system calls both sides have counted meanwhile.
+fn ask(placement: &str, manner: &str, place: &Path, requests: u64) -> Result<u64> {
+    settle_down(placement, manner, false)?;
+    let directory = Directory::open(place)?;
+    let remote = RemotePort::connect_within_in(&directory, NAME, Duration::from_secs(10))?;
+    let both = || -> Result<u64> {
+        let theirs = u64::from_ne_bytes(remote.request(COUNT, b"")?[..].try_into()?);
+        Ok(theirs + count(remote.statistics()))
+    };
+    let before = both()?;
+    for _ in 0..requests {
+        remote.request(1, &[7; 64])?;
+    }
+    let after = both()?;
+    remote.send(0, b"")?;
+    Ok(after - before)
+}
+
+/// The system calls that this end and its loop have counted.
+fn count(statistics: Statistics) -> u64 {
+    let own = RunLoop::current().statistics();
+    statistics.system_calls() + own.waits + own.alarms
+}
+
+const NAME: &str = "bench";
+const COUNT: i32 = 2;
