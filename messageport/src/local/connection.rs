@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     link: OnceLock<Link>,
     /// When a connection that has sent no hello is given up.
     pub(crate) patience: Instant,
+    /// Its hello is there, and waits for room here.
+    pub(crate) kept_waiting: AtomicBool,
     pub(super) outbox: Mutex<Outbox>,
     /// It is left alone until some of its requests are answered.
     pub(super) choked: AtomicBool,
@@ -47,6 +49,7 @@ impl Connection {
             greeter: Mutex::new(Some(peer)),
             link: OnceLock::new(),
             patience,
+            kept_waiting: AtomicBool::new(false),
             outbox: Mutex::default(),
             choked: AtomicBool::new(false),
             requests_max: limits.requests_per_client,

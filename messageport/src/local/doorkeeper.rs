@@ -10,6 +10,7 @@ use crate::pidfd::Credentials;
 use crate::ring::End;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 impl PortCore {
@@ -42,9 +43,11 @@ impl PortCore {
     /// When the doorkeeper has to look again without being woken.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         let state = self.lock();
+        // Who has said hello is given up never, and looked at again when the rest is over.
         let strangers = state
             .strangers
             .iter()
+            .filter(|connection| !connection.kept_waiting.load(Ordering::Relaxed))
             .map(|connection| connection.patience)
             .min();
         let door = state.rest.map(|rest| rest.until);
@@ -95,6 +98,7 @@ impl PortCore {
             Some(Ok(Greeting::NotYet)) => return Welcome::Later,
             Some(Ok(Greeting::TableFull)) => {
                 tracing::warn!(port = %self.label, "no room for what a client brings");
+                connection.kept_waiting.store(true, Ordering::Relaxed);
                 self.close_door();
                 return Welcome::NoRoom;
             }

@@ -1,13 +1,14 @@
 //! Descriptors: none is left behind, and running out of them loses nothing.
 
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use runloop::{Mode, ReturnAfter, RunLoop};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tests::{Watchdog, in_own_process, open_descriptors};
+use tests::{Log, Watchdog, in_own_process, open_descriptors};
 
 use crate::children::{Child, TELL};
-use crate::support::{Place, Server, pass, patiently, pattern, wait_until};
+use crate::support::{Place, Server, pass, patiently, pattern, run_until, wait_until};
 
 #[test]
 fn two_hundred_links_leave_no_descriptor_behind() {
@@ -122,6 +123,36 @@ fn a_full_table_at_the_port_loses_no_client_and_no_message() {
             assert!(remote.is_valid(), "it is a client like any other");
         }
     }
+}
+
+#[test]
+fn a_hello_that_finds_no_room_for_long_is_kept_and_the_loop_sleeps_meanwhile() {
+    in_own_process!({
+        let _watchdog = Watchdog::new();
+        let place = Place::new();
+        let log = Log::new();
+        let told = log.clone();
+        let _port = place.served("full", move |_| told.add("served"));
+        lower_the_limit();
+        let remote = place.connect("full");
+        remote.send(1, b"").unwrap();
+        // Room for the connection, and none for what comes with its hello.
+        let hoarded = hoard(1);
+        let run_loop = RunLoop::current();
+        let before = run_loop.statistics();
+        // Longer than a client may take that says nothing.
+        let until = Instant::now() + Duration::from_secs(7);
+        let outcome = run_loop.run_in_mode(Mode::DEFAULT, until, ReturnAfter::Limit);
+        let _timed_out = outcome.unwrap();
+        let after = run_loop.statistics();
+        assert_eq!(log.count(), 0, "there was no room");
+        let passes = after.passes - before.passes;
+        assert!((5..100).contains(&passes), "it looked {passes} times");
+        drop(hoarded);
+        // Nothing else happens now: the port looks again by itself.
+        run_until(|| log.count() == 1);
+        assert!(remote.is_valid(), "it was never sent away");
+    });
 }
 
 #[test]
