@@ -225,8 +225,8 @@ fn only_datagram_sockets_receive_datagrams() {
         matches!(refused, Err(AdoptError::NotDatagrams(_))),
         "{refused:?}"
     );
-    let taken = UdpSocket::bind(anywhere()).unwrap();
-    let refused = Socket::binding(taken.local_addr().unwrap(), |_, _, _| {});
+    let taken = Socket::binding(anywhere(), |_, _, _| {}).unwrap();
+    let refused = Socket::binding(address_of(&taken), |_, _, _| {});
     assert!(refused.is_err(), "an address is never shared");
 }
 

@@ -83,6 +83,24 @@ fn a_reset_is_told_even_before_anything_was_said_or_after_a_pause() {
 }
 
 #[test]
+fn a_stream_that_broke_while_sending_has_no_clean_end() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let socket = recorded(SocketOptions::new().paused(), ours, &log);
+    theirs.write_all(b"last words").unwrap();
+    // Nothing is left unread on its side, so the system reports a clean end.
+    drop(theirs);
+    drop(socket.send("lost"));
+    assert!(socket.send("lost as well").is_err(), "it is broken");
+    socket.resume();
+    run();
+    let told = log.take();
+    assert_eq!(told[0], "last words", "what had come is delivered");
+    assert!(told[1].starts_with("Failed(Reset"), "{told:?}");
+}
+
+#[test]
 fn a_socket_that_is_kept_at_the_end_is_quiet_and_can_still_be_written_to() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
