@@ -23,6 +23,9 @@ impl RunLoop {
             let entry = tables.sources.get_mut(key)?;
             entry.firing += 1;
             entry.performed += 1;
+            if let Some(pace) = &mut entry.pace {
+                pace.count();
+            }
             Some((
                 Arc::clone(&entry.callee),
                 Arc::clone(&entry.state),
@@ -150,6 +153,13 @@ impl RunLoop {
                     "a descriptor reports nothing but its end, and is not watched any more"
                 );
             }
+        }
+    }
+
+    /// Lets a source go on that has rested.
+    pub(crate) fn go_on(&self, key: Key) {
+        if let Err(error) = self.core.with(|tables| tables.end_rest(key)) {
+            self.fail(key, &error);
         }
     }
 

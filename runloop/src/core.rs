@@ -23,6 +23,7 @@ use crate::deadlines::{Deadline, Deadlines};
 use crate::devices::{Beacon, Devices};
 use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
+use crate::pace::Pace;
 use crate::plan::{Activation, Repose};
 use crate::readiness::{Interest, Prepared, Ready, Stage, Token, Why};
 use crate::shared::{Job, Message, Shared};
@@ -315,6 +316,8 @@ pub(crate) struct SourceEntry {
     pub(crate) first_watch: u32,
     /// How many of its performs are running on this thread.
     pub(crate) firing: u32,
+    /// How often it may be performed, if there is a limit to that.
+    pub(crate) pace: Option<Box<Pace>>,
     /// How often it was performed.
     pub(crate) performed: u64,
     pub(crate) flags: SourceFlags,

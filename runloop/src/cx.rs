@@ -197,6 +197,18 @@ impl<'s, 'a> Cx<'s, 'a> {
         self.run_loop.heat(self.key);
     }
 
+    /// How much this perform should do before it leaves the loop to others: what
+    /// [`SourceOptions::budget`](crate::SourceOptions::budget) says, or `usual`. What is left is for the next perform: leave
+    /// the descriptor ready, or [`signal`](Self::signal).
+    #[must_use]
+    pub fn budget(&self, usual: usize) -> usize {
+        let budget = self
+            .run_loop
+            .core
+            .with(|tables| tables.sources.get(self.key)?.state.budget);
+        budget.unwrap_or(usual)
+    }
+
     fn add(&self, token: Token, fd: Held<Owner>, interest: Interest) -> io::Result<()> {
         self.add_watch(self.describe(token, fd, interest))
     }

@@ -120,6 +120,7 @@ struct SourceDump {
     watches: usize,
     performed: u64,
     performing: u32,
+    resting: bool,
     signalled: bool,
     valid: bool,
 }
@@ -135,6 +136,7 @@ impl SourceDump {
             watches,
             performed: entry.performed,
             performing: entry.firing,
+            resting: entry.is_resting(),
             signalled: entry.state.is_signalled(),
             valid: entry.state.is_valid(),
         }
@@ -151,6 +153,7 @@ impl fmt::Debug for SourceDump {
             .field("watches", &self.watches)
             .field("performed", &self.performed)
             .field("performing", &self.performing)
+            .field("resting", &self.resting)
             .field("signalled", &self.signalled)
             .field("valid", &self.valid)
             .finish()

@@ -160,6 +160,12 @@ impl Tables {
         let Some(entry) = self.sources.get(source) else {
             return;
         };
+        // Nothing is done for a source before the end of its rest.
+        let at = if entry.is_resting() {
+            at.max(entry.alarm().at)
+        } else {
+            at
+        };
         for member in &entry.members {
             if let Some(beacon) = self.beacon(member.mode) {
                 beacon.want(at);

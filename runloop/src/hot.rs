@@ -130,7 +130,7 @@ impl Tables {
         let hot = self.hot.iter().copied();
         hot.filter(|&key| {
             let entry = self.sources.get(key);
-            entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_engaged())
+            entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_held())
         })
         .collect()
     }
@@ -140,7 +140,7 @@ impl Tables {
             .hot
             .iter()
             .filter_map(|&key| Some((key, self.sources.get(key)?)));
-        let hot = hot.filter(|(_, entry)| entry.is_in(mode) && !entry.is_engaged());
+        let hot = hot.filter(|(_, entry)| entry.is_in(mode) && !entry.is_held());
         hot.map(|(key, entry)| (key, Arc::clone(&entry.callee), Arc::clone(&entry.state)))
             .collect()
     }
@@ -148,7 +148,7 @@ impl Tables {
     /// Whether some source of a mode is to be asked before the loop sleeps.
     pub(crate) fn is_hot(&self, mode: Mode) -> bool {
         let mut hot = self.hot.iter().filter_map(|&key| self.sources.get(key));
-        hot.any(|entry| entry.is_in(mode))
+        hot.any(|entry| entry.is_in(mode) && !entry.is_resting())
     }
 
     /// Puts a source on the hot list; says how many are on it.

@@ -9,13 +9,14 @@ mod mode;
 mod readiness;
 mod activity;
 mod limit;
-mod options;
 mod statistics;
 mod error;
 
 // The operating system, and the time it tells.
 mod sys;
 mod clock;
+mod pace;
+mod options;
 
 // Data structures that know no loop.
 mod arena;
@@ -35,6 +36,7 @@ mod devices;
 mod core;
 mod watches;
 mod tables;
+mod rest;
 
 // What the loop does: callbacks, memberships, one pass.
 mod callout;
@@ -46,6 +48,7 @@ mod hot;
 mod alarm;
 mod wait;
 mod embedded;
+mod claim;
 mod pass;
 mod run;
 mod close;

@@ -21,6 +21,8 @@ bitflags::bitflags! {
         const PARKED = 32;
         /// A bell of it has rung since it was last performed for a signal.
         const RUNG = 64;
+        /// It has been performed as often as it may for now.
+        const RESTING = 128;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::deadlines::Deadline;
 use crate::error::AddError;
 use crate::member::{How, SourceFlags};
 use crate::mode::Mode;
+use crate::pace::Pace;
 use crate::readiness::Why;
 use crate::state::State;
 
@@ -191,6 +192,7 @@ impl RunLoop {
             members: SmallVec::new(),
             first_watch: u32::MAX,
             firing: 0,
+            pace: state.rate_limit.map(|limit| Box::new(Pace::new(limit))),
             performed: 0,
             flags: SourceFlags::empty(),
             ending: None,

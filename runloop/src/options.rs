@@ -1,6 +1,9 @@
 //! What is settled about a source when it is made.
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::pace::RateLimit;
 
 /// What is settled about a source when it is made: its order, its name, and how it is treated.
 ///
@@ -16,6 +19,8 @@ use std::fmt;
 pub struct SourceOptions {
     pub(crate) order: i32,
     pub(crate) name: Option<Box<str>>,
+    pub(crate) budget: Option<usize>,
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) traits: Traits,
 }
 
@@ -72,6 +77,56 @@ impl SourceOptions {
         self
     }
 
+    /// How much one perform does at most, in the source's own measure, before it leaves the loop to others and goes on in the
+    /// next pass. Zero counts as one.
+    ///
+    /// A loop performs each source at most once for each of its three reasons in a pass (a signal, its deadline, all of its
+    /// ready descriptors), so that a source that always has something to do starves nobody. The budget bounds the one
+    /// perform: for a [`channel`](crate::channel) it is in values (256 unless set), for changes of files in changes (256),
+    /// for Unix signals in calls (64). A kind with one call in a perform has no use for it, and sockets and message ports
+    /// have options of their own. A [`Source`](crate::Source) of a user reads it with [`Cx::budget`](crate::Cx::budget);
+    /// the loop itself does not cut a perform short.
+    ///
+    /// ```
+    /// use runloop::{SourceOptions, channel_with};
+    /// let options = SourceOptions::new().name("lines").budget(16);
+    /// let (_sender, _source) = channel_with(options, 1_024, |_, line: String| println!("{line}"));
+    /// ```
+    #[must_use]
+    pub fn budget(mut self, most: usize) -> Self {
+        self.budget = Some(most.max(1));
+        self
+    }
+
+    /// Has the source performed at most `performs` times in a stretch of `per`; what comes beyond is kept, and served when
+    /// the stretch is over. Zero performs count as one, and no time is no limit.
+    ///
+    /// A stretch begins with its first perform and not at multiples of anything, so that with one perform there is always
+    /// `per` between the beginnings of two, and with more of them at most twice as many less one come in any time of that
+    /// length. Performs for signals, descriptors and deadlines count alike.
+    ///
+    /// While the source rests its signal stays as it is (further ones are the same one), its descriptors are not polled as
+    /// soon as they are found ready, so that they neither wake the loop nor make it spin, and its deadline is served late.
+    /// Nothing is lost, the source is still in its modes, and [`next_deadline`](crate::RunLoop::next_deadline) is the end
+    /// of the rest if that comes first. A loop wakes for it by itself, and finds in the pass after that what was kept; a
+    /// deadline it finds at once. Each loop of a source that is in several counts for itself.
+    ///
+    /// The clock is read once for each such perform, and never for sources without a limit.
+    ///
+    /// ```
+    /// use runloop::{Signalled, SourceOptions};
+    /// use std::time::Duration;
+    /// let options = SourceOptions::new().name("redraw").rate_limit(60, Duration::from_secs(1));
+    /// let redraw = Signalled::with(options, |_| println!("drawn"));
+    /// redraw.signal(); // as often as anything changes
+    /// ```
+    #[must_use]
+    pub fn rate_limit(mut self, performs: u32, per: Duration) -> Self {
+        let most = performs.max(1);
+        self.rate_limit = (!per.is_zero()).then_some(RateLimit { most, per });
+        self
+    }
+
     /// Lets a run end as finished although this source is in its mode.
     #[must_use]
     pub fn passive(mut self) -> Self {
@@ -85,6 +140,8 @@ impl fmt::Debug for SourceOptions {
         f.debug_struct("SourceOptions")
             .field("order", &self.order)
             .field("name", &self.name)
+            .field("budget", &self.budget)
+            .field("rate_limit", &self.rate_limit)
             .field("traits", &self.traits)
             .finish()
     }

@@ -2,16 +2,14 @@
 
 use std::io;
 
-use smallvec::SmallVec;
-
 use crate::activity::Activity;
 use crate::arena::Key;
 use crate::batch::Batch;
+use crate::claim::{Due, Found};
 use crate::clock::Tick;
-use crate::core::{Closure, Core, RunLoop, Tables};
+use crate::core::{Closure, Core, RunLoop};
 use crate::deadlines::Deadline;
 use crate::limit::{Outcome, ReturnAfter};
-use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::plan::Plan;
 use crate::readiness::{Ready, Stage};
@@ -93,7 +91,8 @@ impl RunLoop {
         handled
     }
 
-    /// Performs the sources of the mode whose deadline has passed, the earliest first.
+    /// Performs the sources of the mode whose deadline has passed, the earliest first. Those whose rest is over go on: what
+    /// was kept for them is found from here on.
     fn perform_due(&self, mode: Mode) {
         if self
             .core
@@ -107,8 +106,13 @@ impl RunLoop {
             core: &self.core,
             before: self.core.serving.replace(Some(now)),
         };
-        while let Some((key, at)) = self.core.with(|tables| tables.claim_due(mode, now)) {
-            self.perform_source(key, Ready::deadline(at.to_instant()));
+        while let Some(due) = self.core.with(|tables| tables.claim_due(mode, now)) {
+            match due {
+                Due::Deadline(key, at) => {
+                    self.perform_source(key, Ready::deadline(at.to_instant()));
+                }
+                Due::Rested(key) => self.go_on(key),
+            }
         }
         drop(serving);
     }
@@ -210,160 +214,5 @@ struct Serving<'a> {
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         self.core.serving.set(self.before);
-    }
-}
-
-/// Signalled sources with their orders.
-type Found = SmallVec<[(i32, Key); 4]>;
-
-impl Tables {
-    /// The oldest closure for this mode that is not newer than `last`.
-    fn next_closure(&mut self, mode: Mode, last: u64) -> Option<Closure> {
-        let entry = self.mode(mode)?;
-        let common = entry.common;
-        let own = entry.closures.front().map_or(u64::MAX, |closure| closure.0);
-        let shared = self
-            .common_closures
-            .front()
-            .map_or(u64::MAX, |closure| closure.0);
-        let shared = if common { shared } else { u64::MAX };
-        if own.min(shared) > last {
-            return None;
-        }
-        if shared < own {
-            return self.common_closures.pop_front().map(|closure| closure.1);
-        }
-        self.mode_mut(mode)?
-            .closures
-            .pop_front()
-            .map(|closure| closure.1)
-    }
-
-    /// The signalled sources that can be performed in this mode, lowest order first, equal ones by their signals. They
-    /// stay on the list until each is claimed; those that cannot be performed move to the shelf.
-    fn signalled_in(&mut self, mode: Mode) -> Found {
-        self.clear_shelf();
-        let mut found = Found::new();
-        if self.signalled.is_empty() {
-            return found;
-        }
-        let Self {
-            sources,
-            signalled,
-            shelf,
-            ..
-        } = self;
-        signalled.retain(|&key| {
-            let Some(entry) = sources.get_mut(key) else {
-                return false;
-            };
-            let rung = entry.flags.contains(SourceFlags::RUNG);
-            if !entry.state.is_signalled() && !rung {
-                entry.flags.remove(SourceFlags::LISTED);
-                return false;
-            }
-            if !entry.is_in(mode) || entry.is_engaged() {
-                shelf.push(key);
-                return false;
-            }
-            found.push((entry.state.order, key));
-            true
-        });
-        found.sort_by_key(|&(order, _)| order);
-        found
-    }
-
-    /// Whether a bell of a source has rung that it has not been performed for.
-    fn is_rung(&self, key: Key) -> bool {
-        let entry = self.sources.get(key);
-        entry.is_some_and(|entry| entry.flags.contains(SourceFlags::RUNG))
-    }
-
-    /// Takes a source off the list, if it is still there and can still be performed; says whether a bell of it has rung.
-    fn claim_signalled(&mut self, key: Key, mode: Mode) -> Option<bool> {
-        // An earlier perform may have run another mode, in which this one was shelved.
-        self.clear_shelf();
-        let entry = self.sources.get_mut(key)?;
-        if !entry.is_in(mode) || entry.is_engaged() {
-            self.shelf_changed = true;
-            return None;
-        }
-        let place = self.signalled.iter().position(|&listed| listed == key)?;
-        let rung = entry.flags.contains(SourceFlags::RUNG);
-        entry.flags.remove(SourceFlags::LISTED | SourceFlags::RUNG);
-        self.signalled.remove(place);
-        Some(rung)
-    }
-
-    /// Takes the earliest deadline that is due; one whose source is being performed waits for the end of that.
-    fn claim_due(&mut self, mode: Mode, now: Tick) -> Option<(Key, Tick)> {
-        loop {
-            let (at, index) = self.mode(mode)?.deadlines.first()?;
-            if at > now {
-                return None;
-            }
-            let key = self.sources.key_at(index)?;
-            if self.sources.get(key)?.is_engaged() {
-                self.park_deadline(key, mode);
-                continue;
-            }
-            self.set_deadline(key, Deadline::NEVER);
-            return Some((key, at));
-        }
-    }
-
-    /// Collects what is still true of the events of one source, and says whether it can be performed with them.
-    fn claim_ready(
-        &mut self,
-        batch: &mut Batch,
-        items: std::ops::Range<usize>,
-        mode: Mode,
-    ) -> bool {
-        batch.fds.clear();
-        batch.barren.clear();
-        for item in &batch.items[items] {
-            let Some(entry) = self.sources.get(item.source) else {
-                return false;
-            };
-            if !entry.is_in(mode) {
-                return false;
-            }
-            let engaged = entry.is_engaged();
-            let Some(watch) = self.watches.get_mut(item.watch) else {
-                continue;
-            };
-            if watch.served > batch.wait || watch.parked {
-                continue;
-            }
-            let readiness = item.readiness.wanted_by(watch.interest);
-            if readiness.is_empty() || watch.interest.is_empty() {
-                continue;
-            }
-            if engaged {
-                self.park(item.watch);
-                continue;
-            }
-            watch.served = self.waits_made;
-            if watch.is_barren(readiness) {
-                batch.barren.push(watch.token);
-            }
-            batch.fds.push((watch.token, readiness));
-        }
-        !batch.fds.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::readiness::{Interest, Readiness};
-
-    #[test]
-    fn hang_up_counts_whatever_the_interest_is() {
-        let all = Readiness::all();
-        assert_eq!(
-            all.wanted_by(Interest::WRITABLE),
-            Readiness::WRITABLE | Readiness::HANGUP | Readiness::ERROR,
-            "no reading for a writer"
-        );
     }
 }

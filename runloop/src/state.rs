@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::arena::Key;
 use crate::deadlines::Deadline;
 use crate::options::{SourceOptions, Traits};
+use crate::pace::RateLimit;
 use crate::readiness::{Interest, Token};
 use crate::shared::{Message, Shared};
 use crate::sys::fork::ForkGuard;
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub(crate) order: i32,
     pub(crate) traits: Traits,
     pub(crate) name: Option<Box<str>>,
+    pub(crate) budget: Option<usize>,
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 /// The loops a source is in. Held for a push or a look, never while anything of a user runs.
@@ -82,6 +85,8 @@ impl State {
             order: options.order,
             traits: options.traits,
             name: options.name,
+            budget: options.budget,
+            rate_limit: options.rate_limit,
         })
     }
 

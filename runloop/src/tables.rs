@@ -22,22 +22,32 @@ impl Tables {
     /// Sets, moves or clears the deadline of a source in every mode it is in.
     pub(crate) fn set_deadline(&mut self, source: Key, deadline: Deadline) {
         let number = self.count();
-        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+        let Some(entry) = self.sources.get_mut(source) else {
             return;
         };
         entry.deadline = deadline;
         entry.deadline_set = number;
+        self.reseat(source);
+        self.stir(source, deadline.limit);
+    }
+
+    /// Has the heap of every mode of a source say when it is to be looked at.
+    pub(crate) fn reseat(&mut self, source: Key) {
+        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+            return;
+        };
+        let (alarm, number) = (entry.alarm(), entry.deadline_set);
         for member in &mut entry.members {
             let Some(mode) = modes.at(member.mode) else {
                 continue;
             };
-            match (member.slot == Slot::NONE, deadline.is_never()) {
+            match (member.slot == Slot::NONE, alarm.is_never()) {
                 (true, false) => {
-                    member.slot = mode.deadlines.insert(deadline, number, source.index);
+                    member.slot = mode.deadlines.insert(alarm, number, source.index);
                 }
                 (false, false) => {
                     let slot = member.slot;
-                    member.slot = mode.deadlines.update(slot, deadline, number, source.index);
+                    member.slot = mode.deadlines.update(slot, alarm, number, source.index);
                 }
                 (false, true) => {
                     mode.deadlines.remove(member.slot);
@@ -46,7 +56,6 @@ impl Tables {
                 (true, true) => {}
             }
         }
-        self.stir(source, deadline.limit);
     }
 
     /// Takes a deadline out of one mode although it is still set: its source is being performed.
@@ -78,15 +87,14 @@ impl Tables {
             return Ok(false);
         };
         let mut slot = Slot::NONE;
-        if !entry.deadline.is_never() {
-            slot = at
-                .deadlines
-                .insert(entry.deadline, entry.deadline_set, source.index);
+        let alarm = entry.alarm();
+        if !alarm.is_never() {
+            slot = at.deadlines.insert(alarm, entry.deadline_set, source.index);
         }
         at.members += 1;
         at.lively += usize::from(!entry.state.traits.passive);
         entry.members.push(Member { mode, slot, how });
-        let mut from = entry.deadline.limit;
+        let mut from = alarm.limit;
         if entry.state.is_signalled() {
             self.shelf_changed = true;
             from = Tick(0);

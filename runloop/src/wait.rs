@@ -180,7 +180,7 @@ impl Tables {
         self.has_closures(mode)
             || self.signalled.iter().any(|&key| {
                 let entry = self.sources.get(key);
-                entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_engaged())
+                entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_held())
             })
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::core::{ModeEntry, Owner, Tables, Watch};
+use crate::core::{ModeEntry, Owner, SourceEntry, Tables, Watch};
 use crate::devices::Devices;
 use crate::heap::Slot;
 use crate::member::SourceFlags;
@@ -144,8 +144,12 @@ impl Tables {
         }
     }
 
-    /// Puts back what was parked.
+    /// Puts back what was parked, unless the source has to rest.
     pub(crate) fn unpark(&mut self, source: Key) -> io::Result<()> {
+        let entry = self.sources.get(source);
+        if entry.is_none_or(SourceEntry::is_resting) {
+            return Ok(());
+        }
         let modes = self.modes_of(source);
         for key in self.watches_of(source) {
             let Some(watch) = self.watches.get_mut(key) else {

@@ -36,7 +36,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     section("rules", "rule ", &[(1, 10)]),
     section(
         "runloop",
@@ -46,6 +46,7 @@ const SECTIONS: [Section; 10] = [
     section("timers", "C", &[(1, 20)]),
     section("sources", "S", &[(1, 6), (10, 16), (20, 26), (30, 30)]),
     section("sockets", "D", &[(1, 5), (10, 22), (30, 41), (50, 52)]),
+    section("additions", "F", &[(1, 4), (10, 15), (20, 21)]),
     section("complaints", "E", &[(11, 36)]),
     section("decisions", "G", &[(1, 12)]),
     section("decisions", "H", &[(1, 6)]),
@@ -53,7 +54,7 @@ const SECTIONS: [Section; 10] = [
     section("hazards", "R", &[(1, 10)]),
 ];
 /// The letters of all numbers: those of the sections, and those of the sections that are to come.
-const LETTERS: &str = "ABCDEGHKLNPQRS";
+const LETTERS: &str = "ABCDEFGHKLNPQRS";
 /// What CFRunLoop.h declares, by what the names begin with.
 const NAMES: [(&str, &str); 5] = [
     (

@@ -68,7 +68,8 @@ pub fn channel_with<T: Send + 'static>(
 
 /// The receiving end of a [`channel`]: the source to add to a loop.
 ///
-/// Its closure is called once per value, up to 256 times in one perform. Invalidating it drops the values that wait.
+/// Its closure is called once per value, up to 256 times in one perform, or as often as
+/// [`SourceOptions::budget`] says. Invalidating it drops the values that wait.
 ///
 /// ```
 /// use runloop::{Mode, RunLoop, channel};
@@ -219,8 +220,9 @@ impl<T: 'static, F: FnMut(&RunLoop, T) + 'static> Source for ChannelSource<T, F>
     fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, _: Ready<'_>) {
         // A value leaves the queue just before its call. The guard asks for another perform when this one leaves values
         // behind, also because the closure panicked.
+        let budget = cx.budget(VALUES_PER_PERFORM);
         let mut again = Again::new(cx);
-        for _ in 0..VALUES_PER_PERFORM {
+        for _ in 0..budget {
             if !again.may_go_on() {
                 return;
             }

@@ -25,8 +25,9 @@ use crate::sys::fork::ForkGuard;
 /// A source that calls its closure with every change of the files and directories that it watches, in their order.
 ///
 /// Watches come and go at any time, from any thread and from the closure, which gets the source for that. What happened
-/// before a watch was added, or after it was removed, is not told. A perform tells of at most 256 changes, so that a flood
-/// leaves the loop room for others; what the kernel cannot keep meanwhile is told of as [`FileChange::Overflow`].
+/// before a watch was added, or after it was removed, is not told. A perform tells of at most 256 changes (or of as many
+/// as [`SourceOptions::budget`] says), so that a flood leaves the loop room for others; what the kernel cannot keep meanwhile is told
+/// of as [`FileChange::Overflow`].
 ///
 /// **What is watched** is a file or directory, not a name: a link is followed when the watch is added, what is renamed is
 /// watched on, and what takes its name later is not. To follow a name, as of a configuration file that is replaced, watch
@@ -267,8 +268,9 @@ where
             files.handle.set_interest(THE_ONE, Interest::READABLE);
         }
         // A change leaves the queue just before its call. The guard asks for another perform when some may be left.
+        let budget = cx.budget(CHANGES_PER_PERFORM);
         let mut again = Again::new(cx);
-        for _ in 0..CHANGES_PER_PERFORM {
+        for _ in 0..budget {
             if !again.may_go_on() {
                 return;
             }

@@ -224,9 +224,10 @@ impl<F: FnMut(&RunLoop, UnixSignal) + 'static> Source for SignalSource<F> {
     fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, _: Ready<'_>) {
         // The bell is silenced before the flags are looked at, so what is set from here on rings again. A flag is taken
         // just before its call; the guard asks for another perform when flags may be left, also because of a panic.
+        let budget = cx.budget(CALLS_PER_PERFORM);
         let mut again = Again::new(cx);
         let mut flags = self.delivery.borrow_mut().pending();
-        for _ in 0..CALLS_PER_PERFORM {
+        for _ in 0..budget {
             if !again.may_go_on() {
                 return;
             }

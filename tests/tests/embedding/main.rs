@@ -4,6 +4,7 @@ mod support;
 
 mod calloop;
 mod mio;
+mod resting;
 mod sleepers;
 mod told;
 mod tokio;

@@ -10,6 +10,7 @@ mod closures;
 mod deadlines;
 mod defects;
 mod descriptors;
+mod fairness;
 mod files;
 mod files_watched;
 mod forks;
