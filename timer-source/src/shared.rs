@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     /// Dates that went by without a firing of their own.
     missed: AtomicU32,
     /// The thread whose loop it belongs to, or zero once its closure is gone.
-    home: AtomicU32,
+    home: AtomicU64,
     /// `ASKED` and `BEGUN`.
     marks: AtomicU8,
 }
@@ -41,7 +41,7 @@ impl Shared {
             interval,
             tolerance: AtomicU64::new(nanos(tolerance)),
             missed: AtomicU32::new(0),
-            home: AtomicU32::new(this_thread()),
+            home: AtomicU64::new(this_thread()),
             marks: AtomicU8::new(0),
         }
     }
@@ -66,8 +66,8 @@ impl Shared {
         date_of(word)
     }
 
-    /// The clock may have been set back: a timer that has begun to repeat never waits for longer than its interval, and goes
-    /// back on its grid. A date that was set, and has not come yet, stays.
+    /// The clock may have been set back: a timer that has begun to repeat never waits for longer than one and a half of its
+    /// intervals, and goes back on its grid. A date that was set, and has not come yet, stays.
     pub(crate) fn draw_near(&self, now: Date) {
         let word = self.word.load(Ordering::Acquire);
         let begun = self.marks.load(Ordering::Relaxed) & BEGUN != 0;
@@ -156,12 +156,12 @@ const fn date_of(word: i64) -> Date {
     Date::new(word >> 1)
 }
 
-/// A number for this thread. It is smaller than the standard library's, and one for each timer is kept; should four
-/// billion threads have come and gone, two could share a number, and a move by one of them could then be late.
-fn this_thread() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
+/// A number for this thread, which no other ever has: even a thread in each nanosecond would take centuries to use up 64
+/// bits.
+fn this_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {
-        static NUMBER: u32 = NEXT.fetch_add(1, Ordering::Relaxed).max(1);
+        static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
     }
     NUMBER.with(|&number| number)
 }
