@@ -43,15 +43,19 @@ impl Date {
         Self::new(self.0.saturating_sub(here.0).saturating_add(there.0))
     }
 
-    /// The first date of the grid through this one that is later than `now`, if this one is more than an interval away:
-    /// then the clock has been set back, and shows dates anew that it has shown before.
+    /// The first date of the grid through this one that is later than `now`, if this one is more than one and a half
+    /// intervals away: then the clock has been set back, and shows dates anew that it has shown before.
+    ///
+    /// Half an interval is let pass. A clock that is put right by a little, just after a date, would have that date served
+    /// twice.
     pub(crate) fn drawn_near(self, interval: NonZeroU64, now: Self) -> Self {
         let away = if self > now {
             self.0.abs_diff(now.0)
         } else {
             0
         };
-        if away <= interval.get() || self == Self::NEVER {
+        let near = interval.get().saturating_add(interval.get() / 2);
+        if away <= near || self == Self::NEVER {
             return self;
         }
         let whole = away - 1 - (away - 1) % interval;

@@ -29,7 +29,8 @@ use crate::shared::Shared;
 ///   otherwise, which nobody sets and which stands still while the machine is suspended. See [`Moment`] for the others.
 /// - When its clock is set, the loop looks anew. A clock set forward brings a date sooner: it fires once for all dates that
 ///   the clock passed over, which are [missed](Self::missed). A clock set back shows dates again, and a timer that repeats
-///   fires at them again; only a date that was set, and has not come yet, is waited for however long that takes.
+///   fires at them again, unless it was by less than half of the interval: a clock that is put right by a little does not
+///   have one date served twice. Only a date that was set, and has not come yet, is waited for however long that takes.
 ///
 /// A timer in a loop that does not run never fires, and nothing can tell it from one whose loop is about to run. If the
 /// timer leaves its modes, or its thread ends, with its date passed in a loop that has never made a pass, a warning is

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use runloop::{ManualClock, Mode, Outcome, RunLoop};
 use tests::{Log, Watchdog, open_descriptors};
-use timer_source::{BootInstant, Moment, Schedule, Timer, clock_was_set};
+use timer_source::{Moment, Schedule, Timer, clock_was_set};
 
-use crate::support::{HOUR, MS, add, pass, pass_of};
+use crate::support::{HOUR, add, pass, pass_of};
 
 /// A moment of a clock that moves only when the test sets it, in hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,30 @@ impl Moment for Shown {
 }
 
 const NANOS_PER_HOUR: i64 = 3_600 * 1_000_000_000;
+
+/// A moment of a clock that has the loop look far too early.
+#[derive(Clone, Copy, Debug)]
+struct Hasty(i64);
+
+impl Moment for Hasty {
+    const STEADY: bool = false;
+
+    fn present() -> Self {
+        Self(CLOCK.get())
+    }
+
+    fn to_nanos(self) -> i64 {
+        self.0
+    }
+
+    fn from_nanos(nanos: i64) -> Option<Self> {
+        Some(Self(nanos))
+    }
+
+    fn to_instant(self) -> Option<Instant> {
+        Some(RunLoop::now())
+    }
+}
 
 /// A timer of that clock which says for which date it fires, in the default mode.
 fn timer(log: &Log, name: &'static str, schedule: Schedule<Shown>) -> Timer<Shown> {
@@ -104,6 +128,26 @@ fn a_repeating_timer_fires_again_at_dates_that_a_clock_set_back_shows_again() {
 }
 
 #[test]
+fn a_clock_put_back_by_a_little_does_not_have_one_date_served_twice() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let daily = timer(&log, "daily", Schedule::at(Shown(3)).every(24 * HOUR));
+    Shown::set(3);
+    assert_eq!(log.take(), ["daily 3"]);
+    // Not even told: it comes back into its mode with a reading of the clock that is behind the last one.
+    CLOCK.set(2);
+    RunLoop::current().remove(&daily, Mode::DEFAULT);
+    RunLoop::current().add(&daily, Mode::DEFAULT).unwrap();
+    for hour in [2, -9, 3, 5] {
+        Shown::set(hour);
+        assert_eq!(log.take(), [""; 0], "at {hour}");
+    }
+    assert_eq!(daily.next_fire_date(), Some(Shown(27)));
+    Shown::set(27);
+    assert_eq!(log.take(), ["daily 27"]);
+}
+
+#[test]
 fn a_date_that_was_set_is_waited_for_however_far_the_clock_is_set_back() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
@@ -151,6 +195,22 @@ fn a_timer_looks_at_its_own_clock_before_it_fires() {
 }
 
 #[test]
+fn a_look_that_comes_too_early_fires_nothing() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let inside = log.clone();
+    let timer = Timer::new(Schedule::at(Hasty(1)), move |_, _| inside.add("fired"));
+    RunLoop::current().add(&timer, Mode::DEFAULT).unwrap();
+    for _ in 0..3 {
+        pass();
+        assert_eq!(log.take(), [""; 0], "its clock does not show the date");
+    }
+    CLOCK.set(1);
+    pass();
+    assert_eq!(log.take(), ["fired"]);
+}
+
+#[test]
 fn a_tolerance_and_a_move_from_another_thread_hold_on_any_clock() {
     let _watchdog = Watchdog::new();
     let (log, clock) = (Log::new(), ManualClock::new());
@@ -168,74 +228,16 @@ fn a_tolerance_and_a_move_from_another_thread_hold_on_any_clock() {
 }
 
 #[test]
-fn timers_of_the_wall_and_of_the_boot_clock_fire_when_their_clock_shows_the_date() {
-    let _watchdog = Watchdog::new();
-    let log = Log::new();
-    let wall_date = SystemTime::now() + 20 * MS;
-    let wall = Timer::new(Schedule::at(wall_date), {
-        let log = log.clone();
-        move |_, _| {
-            assert!(SystemTime::now() >= wall_date, "never early");
-            log.add("wall");
-        }
-    });
-    let boot_date = BootInstant::now() + 30 * MS;
-    let boot = Timer::new(Schedule::at(boot_date), {
-        let log = log.clone();
-        move |_, _| {
-            assert!(BootInstant::now() >= boot_date, "never early");
-            log.add("boot");
-        }
-    });
-    assert_eq!(wall.next_fire_date(), Some(wall_date));
-    assert_eq!(boot.next_fire_date(), Some(boot_date));
-    RunLoop::current().add(&boot, Mode::COMMON).unwrap();
-    RunLoop::current().add(&wall, Mode::DEFAULT).unwrap();
-    assert_eq!(RunLoop::current().run().unwrap(), Outcome::Finished);
-    assert_eq!(log.take(), ["wall", "boot"]);
-}
-
-#[test]
-fn a_day_of_the_wall_clock_takes_no_time_when_a_test_has_the_loops_clock_in_hand() {
+fn a_tolerance_outlives_a_step_of_the_clock() {
     let _watchdog = Watchdog::new();
     let (log, clock) = (Log::new(), ManualClock::new());
     let begun = clock.now();
-    let inside = log.clone();
-    let hourly = Schedule::at(SystemTime::now() + HOUR).every(HOUR);
-    let timer = Timer::new(hourly, move |run_loop, _| {
-        inside.add("fired");
-        if inside.count() == 24 {
-            run_loop.stop();
-        }
-    });
-    RunLoop::current().add(&timer, Mode::DEFAULT).unwrap();
-    assert_eq!(RunLoop::current().run().unwrap(), Outcome::Stopped);
-    let passed = clock.now() - begun;
-    assert!(
-        passed < 24 * HOUR + HOUR / 2 && passed > 23 * HOUR,
-        "{passed:?}"
-    );
-    assert_eq!(timer.missed(), 0);
-}
-
-#[test]
-fn dates_too_far_away_on_any_clock_are_never() {
-    let _watchdog = Watchdog::new();
-    let century = Duration::from_secs(200 * 365 * 86_400);
-    let wall = Timer::new(Schedule::at(SystemTime::now() + century), |_, _| {});
-    let boot = Timer::new(Schedule::at(BootInstant::now() + Duration::MAX), |_, _| {});
-    let monotonic = Timer::new(Schedule::<Instant>::never(), |_, _| {});
-    RunLoop::current().add(&wall, Mode::DEFAULT).unwrap();
-    RunLoop::current().add(&boot, Mode::DEFAULT).unwrap();
-    add(&monotonic);
-    pass();
-    assert_eq!(wall.next_fire_date(), None);
-    assert_eq!(boot.next_fire_date(), None);
-    assert_eq!(RunLoop::current().next_deadline(Mode::DEFAULT), None);
-    let past = Timer::new(Schedule::at(SystemTime::UNIX_EPOCH - century), |_, _| {});
-    RunLoop::current().add(&past, Mode::DEFAULT).unwrap();
-    pass();
-    assert!(!past.is_valid(), "one as far in the past has come");
+    let _timer = timer(&log, "once", Schedule::at(Shown(10)).within(HOUR));
+    Shown::set(9);
+    CLOCK.set(11);
+    assert_eq!(RunLoop::current().run().unwrap(), Outcome::Finished);
+    assert_eq!(clock.now(), begun + 2 * HOUR, "an hour, and one more");
+    assert_eq!(log.take(), ["once 10"]);
 }
 
 #[test]
@@ -269,6 +271,12 @@ fn timers_of_one_thread_share_one_descriptor_which_goes_with_the_last() {
         in_other.invalidate();
         wall.invalidate();
         assert_eq!(count(), with_few - 1, "and none in the end");
+        let last = timer(&log, "last", Schedule::at(Shown(1)));
+        run_loop.add(&last, other).unwrap();
+        run_loop.remove(&last, other);
+        let dump = format!("{run_loop:?}");
+        assert!(dump.contains(&format!("({other:?}, 0)")), "{dump}");
+        last.invalidate();
         let outcome = run_loop.run().unwrap();
         assert_eq!(outcome, Outcome::Finished, "nothing is left in the mode");
     });

@@ -9,6 +9,7 @@ mod grid;
 mod lifetime;
 mod manual_clock;
 mod moving;
+mod system_clocks;
 mod threads;
 mod tolerance;
 mod warnings;

@@ -154,12 +154,14 @@ fn a_clock_set_back_brings_the_dates_of_the_grid_again() {
     assert_eq!(drawn_near(1_060, 60, 95), 100, "not a thousand later");
     assert_eq!(drawn_near(1_060, 60, 100), 160, "strictly later than now");
     assert_eq!(drawn_near(1_060, 60, 99), 100, "but no later than needed");
+    assert_eq!(drawn_near(160, 60, 69), 100, "by more than half");
     assert_eq!(drawn_near(1_060, 60, -1_000), -980, "however far");
 }
 
 #[test]
-fn a_date_that_is_an_interval_away_or_less_stays() {
-    assert_eq!(drawn_near(160, 60, 100), 160, "just as far as it can be");
+fn a_date_that_is_one_and_a_half_intervals_away_or_less_stays() {
+    assert_eq!(drawn_near(160, 60, 70), 160, "just as far as it can be");
+    assert_eq!(drawn_near(160, 60, 99), 160, "and not 100 once more");
     assert_eq!(drawn_near(160, 60, 159), 160, "near");
     assert_eq!(drawn_near(160, 60, 500), 160, "past");
     assert_eq!(drawn_near(Date::NEVER.nanos(), 60, 0), Date::NEVER.nanos());
@@ -169,9 +171,11 @@ fn a_date_that_is_an_interval_away_or_less_stays() {
 fn drawing_near_agrees_with_stepping_back_and_never_overflows() {
     for date in 0..300 {
         for by in 1..20 {
-            let mut stepped = date;
-            while stepped - i64::try_from(by).unwrap() > 50 {
-                stepped -= i64::try_from(by).unwrap();
+            let (mut stepped, by_signed) = (date, i64::try_from(by).unwrap());
+            if date - 50 > by_signed + by_signed / 2 {
+                while stepped - by_signed > 50 {
+                    stepped -= by_signed;
+                }
             }
             assert_eq!(drawn_near(date, by, 50), stepped, "{date} by {by}");
         }
