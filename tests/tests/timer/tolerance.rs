@@ -96,6 +96,19 @@ fn a_tolerance_is_kept_by_a_timer_that_is_moved_and_changed_by_one_that_fires() 
 }
 
 #[test]
+fn a_timer_that_is_moved_in_its_mode_keeps_its_tolerance() {
+    let _watchdog = Watchdog::new();
+    let clock = ManualClock::new();
+    let begun = clock.now();
+    let timer = Timer::once(HOUR, |_, _| {});
+    timer.set_tolerance(5 * MS);
+    add(&timer);
+    timer.set_next_fire_date(begun + 10 * MS);
+    let _finished = RunLoop::current().run().unwrap();
+    assert_eq!(clock.now(), begun + 15 * MS);
+}
+
+#[test]
 fn a_tolerance_set_from_another_thread_holds() {
     let _watchdog = Watchdog::new();
     let (log, clock) = (Log::new(), ManualClock::new());

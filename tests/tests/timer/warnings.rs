@@ -54,6 +54,11 @@ fn a_timer_whose_date_has_passed_in_a_loop_that_never_ran_is_warned_of() {
         assert_eq!(warnings(now, Timer::invalidate), ["warned"]);
         assert_eq!(warnings(now + HOUR, Timer::invalidate), [""; 0], "to come");
         assert_eq!(warnings(now, |_| pass()), [""; 0], "it ran");
+        let late = |timer: &Timer| {
+            pass();
+            timer.set_next_fire_date(Instant::now());
+        };
+        assert_eq!(warnings(now, late), [""; 0], "it has run before");
         assert_eq!(warnings(now, nothing), ["warned"], "at the thread's end");
     });
 }
