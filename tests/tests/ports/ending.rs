@@ -180,12 +180,19 @@ fn ending_a_link_from_another_thread_ends_its_waiting_calls_at_once() {
     assert_eq!(&remote.request(ECHO, b"x").unwrap()[..], b"x");
     child.freeze();
     let asks = [ask(&remote), ask(&remote)];
-    let sending = remote.clone();
+    // What has been sent waits for its reply; and there must be room for both.
+    wait_until(|| remote.statistics().sent == 3);
+    let (sending, waits) = (remote.clone(), Mode::new("waits"));
+    let (begins, begun) = channel();
     let sends = std::thread::spawn(move || {
+        // In this mode the thread's loop runs only while the call waits.
+        let run_loop = RunLoop::current();
+        drop(run_loop.perform(waits, move |_| begins.send(()).unwrap()));
         let data = vec![0; 10_000_000];
-        sending.send_with(ECHO, &data, patiently()).unwrap_err()
+        let options = patiently().in_mode(waits);
+        sending.send_with(ECHO, &data, options).unwrap_err()
     });
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    begun.recv().unwrap();
     remote.invalidate();
     for thread in asks {
         let ended = thread.join().unwrap();

@@ -14,6 +14,8 @@ use crate::support::{Place, Server, assert_same, patiently, pattern, wait_until}
 const SIZE: usize = 100_000;
 /// More requests than a port keeps the replies of.
 const MANY: u64 = 30;
+/// A port that has taken nothing in so many passes of its loop takes nothing more.
+const QUIET: u64 = 100;
 
 /// A port that answers with a pattern for each request and tells of each message.
 fn target(place: &Place) -> (Server, Receiver<Option<u64>>) {
@@ -32,14 +34,19 @@ fn target(place: &Place) -> (Server, Receiver<Option<u64>>) {
 }
 
 /// Waits until the port has taken as many requests as it will while nobody reads its replies.
-fn choke(client: &Client, told: &Receiver<Option<u64>>) -> u64 {
+fn choke(client: &Client, server: &Server, told: &Receiver<Option<u64>>) -> u64 {
     for number in 1..=MANY {
         client.request(number, &number.to_le_bytes());
     }
-    let mut taken = 0;
-    while let Ok(number) = told.recv_timeout(Duration::from_millis(100)) {
-        taken += 1;
-        assert_eq!(number, Some(taken), "in order");
+    // From its first request on a client is served in every pass, until it is waited for.
+    assert_eq!(told.recv().unwrap(), Some(1));
+    let (mut taken, mut since) = (1, passes(server));
+    while passes(server) - since < QUIET {
+        for number in told.try_iter() {
+            taken += 1;
+            assert_eq!(number, Some(taken), "in order");
+            since = passes(server);
+        }
     }
     taken
 }
@@ -60,7 +67,7 @@ fn a_client_that_does_not_read_is_waited_for_without_work_and_gets_everything_in
     let (server, told) = target(&place);
     let mut client = Client::connect(&place, "target");
     client.introduce();
-    let taken = choke(&client, &told);
+    let taken = choke(&client, &server, &told);
     assert!(
         (5..MANY).contains(&taken),
         "{taken} of {MANY} requests are being kept"
@@ -92,10 +99,10 @@ fn a_client_that_does_not_read_is_waited_for_without_work_and_gets_everything_in
 fn what_a_client_sent_is_delivered_although_it_died_without_reading() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let (_server, told) = target(&place);
+    let (server, told) = target(&place);
     let client = Client::connect(&place, "target");
     client.introduce();
-    let taken = choke(&client, &told);
+    let taken = choke(&client, &server, &told);
     client.send_empty_after_requests(MANY);
     drop(client);
     for number in taken + 1..=MANY {
@@ -111,7 +118,7 @@ fn replies_that_wait_for_room_when_the_port_ends_still_arrive_before_the_hang_up
     let (server, told) = target(&place);
     let mut client = Client::connect(&place, "target");
     client.introduce();
-    let taken = choke(&client, &told);
+    let taken = choke(&client, &server, &told);
     server.port.invalidate();
     for number in 1..=taken {
         let (conversation, reply) = client.reply();
@@ -137,7 +144,7 @@ fn a_client_that_dies_with_replies_waiting_is_forgotten() {
         let (server, told) = target(&place);
         let client = Client::connect(&place, "target");
         client.introduce();
-        choke(&client, &told);
+        choke(&client, &server, &told);
         if has_ended {
             server.port.invalidate();
         }
@@ -164,7 +171,7 @@ fn a_client_that_never_reads_is_hung_up_on_some_time_after_the_end() {
     let (server, told) = target(&place);
     let client = Client::connect(&place, "target");
     client.introduce();
-    choke(&client, &told);
+    choke(&client, &server, &told);
     let began = Instant::now();
     server.port.invalidate();
     assert!(last_words(&client.socket).is_empty(), "without a word");
