@@ -11,6 +11,7 @@ use crate::core::{RunLoop, SourceEntry, Watch};
 use crate::deadlines::Deadline;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
+use crate::trace::Call;
 
 impl RunLoop {
     /// Calls `attach`, unless this loop has done so. A source that fails, or panics, leaves the loop as it was before;
@@ -25,7 +26,9 @@ impl RunLoop {
         let Some((callee, state)) = found else {
             return Ok(());
         };
-        let attached = catch_unwind(AssertUnwindSafe(|| callee.attach(self, key)));
+        let attached = self.call(Call::Source("attach", &callee, &state), || {
+            catch_unwind(AssertUnwindSafe(|| callee.attach(self, key)))
+        });
         if matches!(attached, Ok(Ok(()))) {
             return Ok(());
         }
@@ -35,7 +38,8 @@ impl RunLoop {
         for mode in modes {
             // It can only be in another mode by its own doing, and has been told of that one.
             if !joined.contains(&mode) {
-                self.hook(&mut kept, || callee.cancel(self, mode));
+                let call = Call::Source("cancel", &callee, &state);
+                self.tell(&mut kept, call, || callee.cancel(self, mode));
             }
         }
         if attached.is_err() {
@@ -88,7 +92,8 @@ impl RunLoop {
             let Some((callee, state)) = found else {
                 continue;
             };
-            self.hook(&mut panic, || callee.schedule(self, mode));
+            let call = Call::Source("schedule", &callee, &state);
+            self.tell(&mut panic, call, || callee.schedule(self, mode));
             if panic.is_some() {
                 self.hook(&mut panic, || self.panicked(key, &state));
             }
@@ -106,7 +111,8 @@ impl RunLoop {
         let Some((callee, state)) = found else { return };
         let mut panic = None;
         for &mode in modes {
-            self.hook(&mut panic, || callee.cancel(self, mode));
+            let call = Call::Source("cancel", &callee, &state);
+            self.tell(&mut panic, call, || callee.cancel(self, mode));
         }
         let detached = self.core.with(|tables| {
             let entry = tables.sources.get(key)?;
@@ -116,7 +122,8 @@ impl RunLoop {
         if detached == Some(true) {
             let watches = self.let_go(key);
             self.hook(&mut panic, || drop(watches));
-            self.hook(&mut panic, || callee.detach(self));
+            let call = Call::Source("detach", &callee, &state);
+            self.tell(&mut panic, call, || callee.detach(self));
         }
         if panic.is_some() {
             self.hook(&mut panic, || self.panicked(key, &state));

@@ -10,6 +10,7 @@ use crate::core::{Callee, RunLoop, SourceEntry};
 use crate::member::SourceFlags;
 use crate::readiness::{Prepared, Ready, Stage, Token, Why};
 use crate::state::State;
+use crate::trace::Call;
 
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn std::any::Any + Send>;
@@ -18,22 +19,14 @@ impl RunLoop {
     /// Performs a source, unless it has become invalid or its signal has been taken; says whether it was performed.
     pub(crate) fn perform_source(&self, key: Key, ready: Ready<'_>) -> bool {
         let found = self.core.with(|tables| {
-            let depth = tables.activations.len();
-            let running = tables.running();
             let entry = tables.sources.get_mut(key)?;
             entry.firing += 1;
-            entry.performed += 1;
             if let Some(pace) = &mut entry.pace {
                 pace.count();
             }
-            Some((
-                Arc::clone(&entry.callee),
-                Arc::clone(&entry.state),
-                running,
-                depth,
-            ))
+            Some(entry.both())
         });
-        let Some((callee, state, mode, depth)) = found else {
+        let Some((callee, state)) = found else {
             return false;
         };
         let begun = state.begin();
@@ -42,11 +35,6 @@ impl RunLoop {
             if begun {
                 state.end();
             }
-            self.core.with(|tables| {
-                if let Some(entry) = tables.sources.get_mut(key) {
-                    entry.performed -= 1;
-                }
-            });
             self.release(key);
             if !begun {
                 // Another thread has invalidated it, and its notice is on the way; what made it ready would not wait.
@@ -55,15 +43,10 @@ impl RunLoop {
             return false;
         }
         self.core.count(|statistics| statistics.performs += 1);
-        let span = tracing::trace_span!(
-            "perform",
-            source = state.name.as_deref(),
-            kind = callee.kind(),
-            mode = mode.map(crate::Mode::name),
-            depth,
-        );
-        let result =
-            span.in_scope(|| catch_unwind(AssertUnwindSafe(|| callee.perform(self, key, ready))));
+        state.count_perform();
+        let result = self.call(Call::Source("perform", &callee, &state), || {
+            catch_unwind(AssertUnwindSafe(|| callee.perform(self, key, ready)))
+        });
         state.end();
         self.release(key);
         if let Err(panic) = result {
@@ -94,7 +77,9 @@ impl RunLoop {
             return Prepared::Idle;
         }
         self.core.asking.borrow_mut().push(key);
-        let result = catch_unwind(AssertUnwindSafe(|| callee.prepare(self, key, stage)));
+        let result = self.call(Call::Source("prepare", callee, state), || {
+            catch_unwind(AssertUnwindSafe(|| callee.prepare(self, key, stage)))
+        });
         self.core.asking.borrow_mut().pop();
         state.end();
         result.unwrap_or_else(|panic| {
@@ -122,6 +107,11 @@ impl RunLoop {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
             kept.get_or_insert(panic);
         }
+    }
+
+    /// As `hook`, for a callback that is told of.
+    pub(crate) fn tell(&self, kept: &mut Option<Payload>, call: Call<'_>, callback: impl FnOnce()) {
+        self.hook(kept, || self.call(call, callback));
     }
 
     /// Does to a source that has panicked what its options say.

@@ -3,7 +3,7 @@
 //!
 //! Callers of the crate see [`Instant`] only.
 
-#[cfg(feature = "manual-clock")]
+#[cfg(any(feature = "manual-clock", test))]
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ impl Tick {
 
     /// This moment, on the clock of this thread's loop.
     pub(crate) fn now() -> Self {
+        #[cfg(test)]
+        READS.set(READS.get() + 1);
         standing().unwrap_or_else(Self::of_the_system)
     }
 
@@ -52,6 +54,11 @@ impl Tick {
             let before = Duration::from_nanos(epoch.tick.0 - self.0);
             epoch.instant.checked_sub(before).unwrap_or(epoch.instant)
         }
+    }
+
+    /// The time from here to a later moment; none to an earlier one.
+    pub(crate) const fn until(self, later: Self) -> Duration {
+        Duration::from_nanos(later.0.saturating_sub(self.0))
     }
 
     /// The moment that comes `time` later.
@@ -92,6 +99,12 @@ pub(crate) fn stand_at(at: Option<Tick>) {
 #[cfg(feature = "manual-clock")]
 thread_local! {
     static STANDING: Cell<Option<Tick>> = const { Cell::new(None) };
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has looked at the clock of its loop.
+    pub(crate) static READS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A duration in nanoseconds, or the largest number.

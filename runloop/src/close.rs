@@ -7,6 +7,7 @@ use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::plan::Repose;
 use crate::readiness::Why;
+use crate::trace::Call;
 
 impl RunLoop {
     /// Closes the loop. Every source is told that it leaves its modes and the loop, but stays valid; closures that can no
@@ -68,16 +69,19 @@ impl RunLoop {
         let last = entry.state.leave(self.core.shared.id);
         let mut panic = None;
         for &mode in modes {
-            self.hook(&mut panic, || callee.cancel(self, mode));
+            let call = Call::Source("cancel", &callee, &entry.state);
+            self.tell(&mut panic, call, || callee.cancel(self, mode));
         }
         self.hook(&mut panic, || drop(watches));
         if entry.flags.contains(SourceFlags::ATTACHED) {
-            self.hook(&mut panic, || callee.detach(self));
+            let call = Call::Source("detach", &callee, &entry.state);
+            self.tell(&mut panic, call, || callee.detach(self));
         }
         // Another thread may have invalidated it, and this loop has not looked since.
         if last && !entry.state.is_valid() && entry.state.claim_end() {
             let why = entry.ending.unwrap_or(Why::Asked);
-            self.hook(&mut panic, || callee.invalidated(why));
+            let call = Call::Source("invalidated", &callee, &entry.state);
+            self.tell(&mut panic, call, || callee.invalidated(why));
         }
         let kind = callee.kind();
         self.hook(&mut panic, || drop(entry));

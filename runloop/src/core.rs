@@ -30,6 +30,7 @@ use crate::shared::{Job, Message, Shared};
 use crate::state::State;
 use crate::statistics::Statistics;
 use crate::sys::poller::{Held, Keeper, Poller};
+use crate::timing::Timing;
 
 /// The run loop of the current thread.
 ///
@@ -124,6 +125,8 @@ pub(crate) struct Core {
     pub(crate) spin_wish: Cell<Duration>,
     /// How many sources are on the hot list: a look at a cell instead of a borrow on every pass.
     pub(crate) hot_count: Cell<usize>,
+    /// What is to be known of the time that callbacks take.
+    pub(crate) timing: Timing,
     /// Whether somebody else's poll has to be told what happens.
     pub(crate) repose: Cell<Repose>,
 }
@@ -144,6 +147,7 @@ impl Core {
             asking: RefCell::default(),
             spin_wish: Cell::new(Duration::ZERO),
             hot_count: Cell::new(0),
+            timing: Timing::default(),
             repose: Cell::new(Repose::Alone),
         }
     }
@@ -163,9 +167,8 @@ impl Core {
     /// Looks at the tables, or changes them.
     ///
     /// Nothing of a user may run inside: no callback, no hook, no destructor of anything a user gave. What is taken out
-    /// of the tables is therefore returned, and dropped by the caller.
-    ///
-    /// While no run is in progress the polls around embedded modes are told of what has changed, whoever changed it.
+    /// of the tables is therefore returned, and dropped by the caller. While no run is in progress the polls around
+    /// embedded modes are told of what has changed, whoever changed it.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Tables) -> R) -> R {
         let tables = &mut *self.tables.borrow_mut();
         let seen = look(tables);
@@ -318,8 +321,6 @@ pub(crate) struct SourceEntry {
     pub(crate) firing: u32,
     /// How often it may be performed, if there is a limit to that.
     pub(crate) pace: Option<Box<Pace>>,
-    /// How often it was performed.
-    pub(crate) performed: u64,
     pub(crate) flags: SourceFlags,
     /// Set once it is invalid and out of every mode, while a callback still keeps it.
     pub(crate) ending: Option<Why>,

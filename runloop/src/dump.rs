@@ -134,7 +134,7 @@ impl SourceDump {
             modes: entry.members.iter().map(|member| member.mode).collect(),
             next: When::of(entry.deadline.at, now),
             watches,
-            performed: entry.performed,
+            performed: entry.state.performs(),
             performing: entry.firing,
             resting: entry.is_resting(),
             signalled: entry.state.is_signalled(),

@@ -23,6 +23,7 @@ mod arena;
 mod heap;
 mod deadlines;
 mod wake;
+mod timing;
 
 // What other threads hold.
 mod shared;
@@ -39,6 +40,7 @@ mod tables;
 mod rest;
 
 // What the loop does: callbacks, memberships, one pass.
+mod trace;
 mod callout;
 mod attach;
 mod membership;

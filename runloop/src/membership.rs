@@ -17,6 +17,7 @@ use crate::mode::Mode;
 use crate::pace::Pace;
 use crate::readiness::Why;
 use crate::state::State;
+use crate::trace::Call;
 
 impl RunLoop {
     /// Puts a source into a mode, or into every common one. `value` is needed if the source is not in this loop yet.
@@ -97,19 +98,22 @@ impl RunLoop {
             }
             entry.ending = Some(why);
             let attached = entry.flags.contains(SourceFlags::ATTACHED);
-            Some((Arc::clone(&entry.callee), attached))
+            let (callee, state) = entry.both();
+            Some((callee, state, attached))
         });
-        let Some((callee, attached)) = taken else {
+        let Some((callee, state, attached)) = taken else {
             return;
         };
         let (modes, watches) = self.leave_all(key);
         let mut panic = None;
         for mode in modes {
-            self.hook(&mut panic, || callee.cancel(self, mode));
+            let call = Call::Source("cancel", &callee, &state);
+            self.tell(&mut panic, call, || callee.cancel(self, mode));
         }
         self.hook(&mut panic, || drop(watches));
         if attached {
-            self.hook(&mut panic, || callee.detach(self));
+            let call = Call::Source("detach", &callee, &state);
+            self.tell(&mut panic, call, || callee.detach(self));
         }
         self.hook(&mut panic, || self.settle(key));
         self.hook(&mut panic, || drop(callee));
@@ -140,7 +144,8 @@ impl RunLoop {
         let mut panic = None;
         let why = entry.ending.filter(|_| last && entry.state.claim_end());
         if let Some(why) = why {
-            self.hook(&mut panic, || entry.callee.invalidated(why));
+            let call = Call::Source("invalidated", &entry.callee, &entry.state);
+            self.tell(&mut panic, call, || entry.callee.invalidated(why));
         }
         self.hook(&mut panic, || drop(entry));
         if let Some(panic) = panic {
@@ -193,7 +198,6 @@ impl RunLoop {
             first_watch: u32::MAX,
             firing: 0,
             pace: state.rate_limit.map(|limit| Box::new(Pace::new(limit))),
-            performed: 0,
             flags: SourceFlags::empty(),
             ending: None,
             place: 0,

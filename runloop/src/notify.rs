@@ -9,6 +9,7 @@ use crate::activity::Activity;
 use crate::core::{ModeEntry, Observing, RunLoop, Seat, Tables};
 use crate::member::How;
 use crate::mode::Mode;
+use crate::trace::Call;
 
 impl RunLoop {
     /// Calls the observers of a mode that watch this moment, lowest order first.
@@ -19,7 +20,9 @@ impl RunLoop {
         for (number, observer) in self.core.with(|tables| tables.observers_of(mode, activity)) {
             let mut panic = None;
             if observer.is_valid() && self.core.with(|tables| tables.has_seat(mode, number)) {
-                self.hook(&mut panic, || observer.observe(self, activity));
+                self.tell(&mut panic, Call::Observer, || {
+                    observer.observe(self, activity);
+                });
             }
             if !observer.is_valid() {
                 self.unseat(&observer);

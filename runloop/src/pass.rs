@@ -14,6 +14,7 @@ use crate::mode::Mode;
 use crate::plan::Plan;
 use crate::readiness::{Ready, Stage};
 use crate::shared::{STOP, WAKE};
+use crate::trace::Call;
 
 impl RunLoop {
     /// Looks at everything once, in the order of CoreFoundation, and says with what the run ends, if it does.
@@ -50,8 +51,7 @@ impl RunLoop {
         let last = self.core.with(|tables| tables.counter);
         while let Some(closure) = self.core.with(|tables| tables.next_closure(mode, last)) {
             self.core.shared.release_closure();
-            let span = tracing::trace_span!("closure", mode = mode.name());
-            span.in_scope(|| match closure {
+            self.call(Call::Closure, || match closure {
                 Closure::Local(closure) => closure(self),
                 Closure::Sent(job) => job(),
             });

@@ -30,7 +30,6 @@ impl Tables {
             return false;
         }
         entry.flags.insert(SourceFlags::RESTING);
-        self.shelf_changed = true;
         self.reseat(source);
         true
     }

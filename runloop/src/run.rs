@@ -89,6 +89,8 @@ struct Activated<'a> {
     run_loop: &'a RunLoop,
     /// How many activations there are around this one.
     around: usize,
+    /// Whether it was begun inside a callback that is timed.
+    inside: bool,
 }
 
 impl<'a> Activated<'a> {
@@ -98,12 +100,18 @@ impl<'a> Activated<'a> {
             tables.shelf_changed = true;
             tables.activations.len() - 1
         });
-        Self { run_loop, around }
+        let inside = run_loop.core.timing.enter();
+        Self {
+            run_loop,
+            around,
+            inside,
+        }
     }
 }
 
 impl Drop for Activated<'_> {
     fn drop(&mut self) {
+        self.run_loop.core.timing.leave(self.inside);
         let stopped = self.run_loop.core.with(|tables| {
             let stopped = tables
                 .activations

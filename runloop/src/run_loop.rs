@@ -1,6 +1,6 @@
 //! What a thread does with its own loop.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::{self, Tick};
 use crate::core::{Closure, RunLoop};
@@ -273,6 +273,26 @@ impl RunLoop {
     /// this is set to false, which saves power and costs time.
     pub fn set_spinning(&self, allowed: bool) {
         self.core.spinning.set(allowed);
+    }
+
+    /// Has a warning traced about each callback that takes this long or longer; `None`, as it is at first, about none.
+    ///
+    /// It says the name and kind of the source, which of its callbacks it was (or that it was an observer or a closure), the
+    /// mode, how many runs were in progress, and what it took, runs of the loop inside included. The clock is read once for
+    /// each callback as long as this is on. Whoever listens may use the loop.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// runloop::RunLoop::current().set_slow_warning(Some(Duration::from_millis(16)));
+    /// ```
+    pub fn set_slow_warning(&self, threshold: Option<Duration>) {
+        self.core.timing.slow.set(threshold);
+    }
+
+    /// Whether times are added up: how long the loop sleeps ([`Statistics::asleep`]) and what each source's performs take
+    /// ([`SourceHandle::time_spent`]). They are not unless this is set, since the clock is read once for each callback then.
+    pub fn set_measuring(&self, on: bool) {
+        self.core.timing.measuring.set(on);
     }
 
     /// Whether the loop sleeps. As seen from its own thread that is when a mode is [embedded](Self::readiness) and no run

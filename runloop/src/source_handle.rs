@@ -138,6 +138,31 @@ impl SourceHandle {
         self.state.name.as_deref()
     }
 
+    /// How often it was performed, in all of its loops.
+    ///
+    /// ```
+    /// use runloop::{Mode, RunLoop, Signalled};
+    ///
+    /// let run_loop = RunLoop::current();
+    /// let source = Signalled::new(|run_loop| run_loop.stop());
+    /// run_loop.add(&source, Mode::DEFAULT)?;
+    /// source.signal();
+    /// let _stopped = run_loop.run()?;
+    /// assert_eq!(source.handle().performs(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn performs(&self) -> u64 {
+        self.state.performs()
+    }
+
+    /// What its performs have taken while their loop [measured](RunLoop::set_measuring) times, runs of the loop inside them
+    /// included. A perform is added when it ends.
+    #[must_use]
+    pub fn time_spent(&self) -> Duration {
+        self.state.time_spent()
+    }
+
     pub(crate) fn state(&self) -> &Arc<State> {
         &self.state
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::arena::Key;
 use crate::deadlines::Deadline;
@@ -33,6 +34,10 @@ pub(crate) struct State {
     homes: Mutex<Homes>,
     /// The process it was made in: a forked child keeps its hands off the lock, which another thread may hold for ever.
     made_in: ForkGuard,
+    /// How often it was performed, in whichever loop.
+    performs: AtomicU64,
+    /// What its performs took while a loop measured, in nanoseconds.
+    spent: AtomicU64,
     pub(crate) order: i32,
     pub(crate) traits: Traits,
     pub(crate) name: Option<Box<str>>,
@@ -82,6 +87,8 @@ impl State {
             home_index: AtomicU32::new(0),
             homes: Mutex::default(),
             made_in: ForkGuard::new(),
+            performs: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
             order: options.order,
             traits: options.traits,
             name: options.name,
@@ -301,6 +308,25 @@ impl State {
             self.flags.fetch_and(!REQUESTED, Ordering::AcqRel);
         }
         own
+    }
+
+    /// Counts a perform.
+    pub(crate) fn count_perform(&self) {
+        self.performs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn performs(&self) -> u64 {
+        self.performs.load(Ordering::Relaxed)
+    }
+
+    /// Adds what a perform took; more than five hundred years are not counted.
+    pub(crate) fn add_time(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.spent.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    pub(crate) fn time_spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
     }
 
     /// Counts a handle.

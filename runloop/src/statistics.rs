@@ -1,9 +1,11 @@
 //! What a loop has done so far, in numbers.
 
+use std::time::Duration;
+
 /// What a loop has done since its thread began to use it.
 ///
-/// Each count but `passes` and `performs` is one system call of the loop, so that their differences say what an operation
-/// costs. How often each single source was performed is part of what `{:#?}` prints of a loop.
+/// `waits` and `alarms` are system calls of the loop, so that their differences say what an operation costs. How often each
+/// single source was performed says [`SourceHandle::performs`](crate::SourceHandle::performs), and `{:#?}` of the loop.
 ///
 /// ```
 /// use runloop::{Limit, Mode, ReturnAfter, RunLoop, Signalled};
@@ -27,4 +29,6 @@ pub struct Statistics {
     pub waits: u64,
     /// How often the timer descriptor was set.
     pub alarms: u64,
+    /// For how long the loop slept while it [measured](crate::RunLoop::set_measuring) times.
+    pub asleep: Duration,
 }

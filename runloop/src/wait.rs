@@ -79,7 +79,7 @@ impl RunLoop {
             }
             let batch = self
                 .arm(plan)
-                .and_then(|patience| self.poll(plan, patience));
+                .and_then(|patience| self.slumber(|| self.poll(plan, patience)));
             drop(asleep);
             let batch = batch?;
             self.tell_woken();
@@ -88,7 +88,7 @@ impl RunLoop {
             if awaited || batch.is_some() || self.has_work(plan) || self.is_due(plan) {
                 return Ok(batch);
             }
-            if self.jump(plan) {
+            if self.slumber(|| self.jump(plan)) {
                 return Ok(None);
             }
         }

@@ -46,7 +46,7 @@ const SECTIONS: [Section; 11] = [
     section("timers", "C", &[(1, 20)]),
     section("sources", "S", &[(1, 6), (10, 16), (20, 26), (30, 30)]),
     section("sockets", "D", &[(1, 5), (10, 22), (30, 41), (50, 52)]),
-    section("additions", "F", &[(1, 4), (10, 15), (20, 21)]),
+    section("additions", "F", &[(1, 4), (10, 15), (20, 25)]),
     section("complaints", "E", &[(11, 36)]),
     section("decisions", "G", &[(1, 12)]),
     section("decisions", "H", &[(1, 6)]),

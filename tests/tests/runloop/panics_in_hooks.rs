@@ -198,6 +198,55 @@ fn a_panic_in_prepare_invalidates_the_source() {
     }
 }
 
+#[test]
+fn a_kept_source_that_panics_in_any_notification_goes_on() {
+    let _watchdog = Watchdog::new();
+    let run_loop = RunLoop::current();
+    for when in ["schedule", "cancel", "detach"] {
+        let log = Log::new();
+        let options = SourceOptions::new().on_panic(OnPanic::Keep);
+        let source = bomb(&log, when).with(options);
+        let added = catch_unwind(AssertUnwindSafe(|| run_loop.add(&source, Mode::DEFAULT)));
+        assert_eq!(added.is_err(), when == "schedule", "{when}");
+        let removed = catch_unwind(AssertUnwindSafe(|| run_loop.remove(&source, Mode::DEFAULT)));
+        assert_eq!(removed.is_err(), when != "schedule", "{when}");
+        assert!(!run_loop.contains(&source, Mode::DEFAULT), "{when}: out");
+        assert!(source.handle().is_valid(), "{when}: kept");
+        catch_unwind(AssertUnwindSafe(|| run_loop.add(&source, Mode::DEFAULT))).ok();
+        source.handle().signal();
+        log.take();
+        serve(Mode::DEFAULT);
+        assert_eq!(log.take(), ["p signalled"], "{when}: it works");
+        catch_unwind(AssertUnwindSafe(|| source.invalidate())).ok();
+        usable();
+    }
+}
+
+#[test]
+fn a_kept_source_that_panics_in_prepare_goes_on() {
+    let _watchdog = Watchdog::new();
+    let (run_loop, log) = (RunLoop::current(), Log::new());
+    let first = std::cell::Cell::new(true);
+    let source = Probe::new("p", &log)
+        .attaching(|cx| {
+            cx.look_before_sleep();
+            Ok(())
+        })
+        .preparing(move |_, _| {
+            assert!(!first.replace(false), "the test's panic");
+            Prepared::Ready
+        })
+        .with(SourceOptions::new().on_panic(OnPanic::Keep));
+    run_loop.add(&source, Mode::DEFAULT).unwrap();
+    panics(|| serve(Mode::DEFAULT));
+    assert!(source.handle().is_valid(), "kept");
+    log.take();
+    serve(Mode::DEFAULT);
+    assert_eq!(log.take(), ["p signalled"], "asked again");
+    source.invalidate();
+    usable();
+}
+
 /// A source that may cross threads and panics when it is attached.
 struct Fragile(Arc<AtomicBool>);
 
