@@ -5,17 +5,21 @@
 //! ready among n that are not. What should not depend on a size has the ratio 1 to the smallest.
 
 use std::error::Error;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use benches::Rounds;
 use runloop::{Descriptor, Interest, Limit, Mode, Outcome, ReturnAfter, RunLoop};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("case") {
+        return measure_private_run();
+    }
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -63,7 +67,9 @@ fn curve(
     let floor = rounds.first().map_or(f64::NAN, Rounds::median);
     for (figures, size) in rounds.iter().zip(sizes) {
         let ratio = figures.median() / floor;
-        println!("bench=modes metric={metric} size={size} {figures} unit={unit} ratio={ratio:.2}");
+        println!(
+            "bench=modes peer=runloop size={size} metric={metric}-{unit} {figures} ratio={ratio:.2}"
+        );
     }
     Ok(())
 }
@@ -82,6 +88,42 @@ fn add_to_modes(modes: usize) -> Result<f64> {
         run_loop.add(&second, mode)?;
     }
     Ok(per(begun.elapsed(), modes.len()))
+}
+
+/// What a run in a private mode whose source is ready costs over the bare wait: `… --bin modes -- case` prints it.
+fn measure_private_run() -> Result<()> {
+    let run_loop = RunLoop::current();
+    let private = named(1)[0];
+    let busy = Descriptor::new(event(1)?, Interest::READABLE, |_, _: &OwnedFd, _| {});
+    run_loop.add(&busy, private)?;
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let ready = event(1)?;
+    let data = epoll::EventData::new_u64(1);
+    epoll::add(&set, ready.as_fd(), data, epoll::EventFlags::IN)?;
+    let mut events = Vec::with_capacity(8);
+    let (mut runs, mut waits) = (Rounds::default(), Rounds::default());
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        for _ in 0..PASSES {
+            let ended = run_loop.run_in_mode(private, Limit::Now, ReturnAfter::FirstSource)?;
+            if ended != Outcome::HandledSource {
+                return Err("a source that is ready was not served".into());
+            }
+        }
+        runs.add(per(begun.elapsed(), PASSES));
+        let begun = Instant::now();
+        for _ in 0..PASSES {
+            events.clear();
+            epoll::wait(
+                &set,
+                spare_capacity(&mut events),
+                Some(&Timespec::default()),
+            )?;
+        }
+        waits.add(per(begun.elapsed(), PASSES));
+    }
+    println!("over-the-wait-ns={}", runs.median() - waits.median());
+    Ok(())
 }
 
 fn pass_beside_modes(others: usize) -> Result<f64> {

@@ -1,40 +1,35 @@
 //! What timers cost, from a thousand pending ones to a million: `cargo run -p benches --release --bin timers`.
 //!
 //! Each line is a result: the median of five rounds, each in a process of its own, in nanoseconds of the processor or bytes
-//! for one timer. Its ratio is to the same figure for a thousand timers, so that a curve that grows with their number shows.
+//! for one timer. `… --bin timers -- case timers=1000000 tolerance=0` measures one case once.
 
-use benches::Rounds;
+use benches::{Arguments, Case, Result, alternate};
 use runloop::{Limit, Mode, ReturnAfter, RunLoop};
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::error::Error;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use timer_source::{Schedule, Timer};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let [_, role, count, tolerance] = &arguments[..] {
-        if role == "measure" {
-            return measure(count.parse()?, Duration::from_nanos(tolerance.parse()?));
-        }
+    if std::env::args().nth(1).as_deref() == Some("case") {
+        let arguments = Arguments::of_process(1)?;
+        let tolerance = Duration::from_secs(arguments.value("tolerance")?);
+        return measure(arguments.value("timers")?, tolerance);
     }
-    floors()?;
-    for (kind, tolerance) in [("strict", Duration::ZERO), ("tolerant", HOUR)] {
-        let mut few = BTreeMap::new();
-        for count in [1_000, 10_000, 100_000, 1_000_000] {
-            for (metric, rounds) in rounds(count, tolerance)? {
-                let base = *few.entry(metric.clone()).or_insert(rounds.median());
-                let ratio = rounds.median() / base;
-                let unit = if metric == "memory" { "B" } else { "ns" };
+    for tolerance in [0, HOUR.as_secs()] {
+        for timers in [1_000, 10_000, 100_000, 1_000_000] {
+            let words = Arguments::default()
+                .with("timers", timers)
+                .with("tolerance", tolerance);
+            let case = Case {
+                bench: "timers",
+                arguments: words,
+            };
+            for (metric, rounds) in &alternate(std::slice::from_ref(&case), ROUNDS)?[0] {
                 println!(
-                    "bench=timers peer=timer-source kind={kind} count={count} metric={metric} {rounds} unit={unit} ratio={ratio:.2}"
+                    "bench=timers peer=timer-source {} metric={metric} {rounds}",
+                    case.arguments
                 );
             }
         }
@@ -42,74 +37,18 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What this machine takes for things that no timer changes, to compare its figures with those of another.
-fn floors() -> Result<()> {
-    let poll_set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut events = Vec::with_capacity(8);
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let from = vec![1_u8; 1 << 22];
-    let mut to = vec![0; 1 << 22];
-    let (mut waits, mut copies) = (Rounds::default(), Rounds::default());
-    for _ in 0..ROUNDS {
-        let ((), wait) = each(100_000, || {
-            for _ in 0..100_000 {
-                epoll::wait(&poll_set, spare_capacity(&mut events), Some(&now))?;
-            }
-            Ok(())
-        })?;
-        waits.add(wait);
-        let ((), copy) = each(64, || {
-            for _ in 0..64 {
-                to.copy_from_slice(&from);
-                std::hint::black_box(&mut to);
-            }
-            Ok(())
-        })?;
-        copies.add(f64::from(1 << 22) / copy);
-    }
-    println!("bench=timers peer=system metric=epoll-wait {waits} unit=ns");
-    println!("bench=timers peer=system metric=memcpy {copies} unit=GB/s");
-    Ok(())
-}
-
-/// Five rounds, each in a process of its own: what one leaves in memory would help the next.
-fn rounds(count: usize, tolerance: Duration) -> Result<BTreeMap<String, Rounds>> {
-    let mut found = BTreeMap::<String, Rounds>::new();
-    for _ in 0..ROUNDS {
-        let mut command = Command::new(std::env::current_exe()?);
-        let nanos = tolerance.as_nanos().to_string();
-        let output = command
-            .args(["measure", &count.to_string(), &nanos])
-            .output()?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
-        }
-        for line in String::from_utf8(output.stdout)?.lines() {
-            let (metric, figure) = line.split_once(' ').ok_or("a metric and a figure")?;
-            found
-                .entry(metric.to_owned())
-                .or_default()
-                .add(figure.parse()?);
-        }
-    }
-    Ok(found)
-}
-
 /// One round.
 fn measure(count: usize, tolerance: Duration) -> Result<()> {
     let mut order = Shuffle::new(count);
     let before = resident()?;
     let (timers, add) = each(count, || pending(count, tolerance, &mut order))?;
-    println!("memory {:.1}", (resident()? - before) / count as f64);
-    println!("add {add:.1}");
+    println!("memory-bytes={:.1}", (resident()? - before) / count as f64);
+    println!("add-ns={add:.1}");
     let ((), cancel) = each(count, || {
         timers.iter().for_each(Timer::invalidate);
         Ok(())
     })?;
-    println!("cancel-in-order {cancel:.1}");
+    println!("cancel-in-order-ns={cancel:.1}");
     drop(timers);
 
     let mut timers = pending(count, tolerance, &mut order)?;
@@ -120,15 +59,15 @@ fn measure(count: usize, tolerance: Duration) -> Result<()> {
         }
         Ok(())
     })?;
-    println!("move-at-random {moved:.1}");
+    println!("move-at-random-ns={moved:.1}");
     let ((), cancel) = each(count, || {
         timers.iter().for_each(Timer::invalidate);
         Ok(())
     })?;
-    println!("cancel-at-random {cancel:.1}");
+    println!("cancel-at-random-ns={cancel:.1}");
     drop(timers);
 
-    println!("fire {:.1}", fire(count, tolerance, &mut order)?);
+    println!("fire-ns={:.1}", fire(count, tolerance, &mut order)?);
     Ok(())
 }
 
