@@ -3,6 +3,17 @@
 //! Run loops watch the hub, level-triggered, and know nothing of what is in it; so a port may be in any number of modes
 //! and loops at the price of one registration each. Inside, bells and connections are watched for edges: an edge is an
 //! alarm clock and no information, and whoever takes one looks at everything that could have rung it.
+//!
+//! Loops that share a hub are woken together, and one of them takes the edge from all. Nothing is missed, whatever the order:
+//!
+//! - what arrives before the taker has emptied the socket was rung for something that was published before, and the taker
+//!   looks at the rings after it has emptied the socket;
+//! - what arrives after that is another edge, which wakes all;
+//! - an edge that nobody has taken stays in the hub, and wakes those who come to sleep later as well;
+//! - what the taker finds for others it hands over, and then announces for those who sleep on, before any callback.
+//!
+//! Watched for as long as it is readable, the socket of a peer that is gone, or a hello for which there is no room, would keep
+//! every loop awake.
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};

@@ -72,3 +72,51 @@ impl Spin {
 
 /// For how long a peer that was seen at work is looked for: more than a wake-up costs.
 const LIMIT: Duration = Duration::from_micros(50);
+
+#[cfg(test)]
+mod tests {
+    use super::Spin;
+    use crate::ring::Direction;
+    use crate::ring::Room;
+    use crate::ring::tests::{Scribbler, one_way};
+    use runloop::Prepared;
+    use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+
+    /// Keeps this thread on the processor on which it is.
+    fn stay() {
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu());
+        sched_setaffinity(None, &here).unwrap();
+    }
+
+    #[test]
+    fn a_peer_on_the_same_processor_is_not_looked_for() {
+        let (client, server, _) = Scribbler::between();
+        let spin = Spin::new(true);
+        spin.expect(&server.page);
+        assert_eq!(spin.look(), Prepared::Idle, "it has never said where it is");
+        stay();
+        client.page.set_processor();
+        spin.expect(&server.page);
+        assert_eq!(spin.look(), Prepared::Idle, "it is here");
+    }
+
+    #[test]
+    fn a_peer_is_looked_for_anew_after_each_sign_of_work_and_not_for_ever() {
+        let (mut client, server, third) = Scribbler::between();
+        third.claim_processor(Direction::ToServer, 4_000);
+        let spin = Spin::new(true);
+        spin.expect(&server.page);
+        for turn in 1..3 {
+            let wished = spin.look();
+            assert!(matches!(wished, Prepared::Spin(_)), "it may be at work");
+            assert_eq!(spin.look(), Prepared::Idle, "nothing has happened since");
+            let put = client
+                .producer
+                .put(&one_way(turn, 0), &[], Room::anywhere(32));
+            assert!(put.unwrap().is_some(), "a sign of work");
+        }
+        spin.begin();
+        assert_eq!(spin.look(), Prepared::Idle, "nothing is expected");
+    }
+}

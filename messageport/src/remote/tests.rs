@@ -13,8 +13,12 @@ use crate::local::LARGEST;
 use crate::names::PortName;
 use crate::pidfd::Credentials;
 use crate::ring::{End, Layout, RingSize};
-use runloop::{Handle, RunLoop};
+use crate::transfer::{Sending, Step};
+use crate::wire::{Head, Kind, Status};
+use runloop::{Handle, Limit, Mode, ReturnAfter, RunLoop};
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -139,5 +143,64 @@ fn a_bell_that_cannot_be_rung_ends_the_link_for_both_ends_and_all_threads() {
     assert!(server.is_dead(), "here as well");
 }
 
+/// Lets everybody see a reply before it is asked whether somebody sleeps who must be rung for it.
+fn reply_unrung(server: &Link, conversation: u64) {
+    let head = Head {
+        kind: Kind::Reply,
+        msgid: 1,
+        aux: Status::Ok.aux(),
+        conversation,
+        nfds: 0,
+    };
+    let step = server.outgoing().step(&mut Sending::new(head, &b""[..]));
+    assert_eq!(step.unwrap(), Step::Whole, "there is room");
+}
+
+#[test]
+fn a_thread_that_stops_looking_hands_over_what_it_has_seen_and_nobody_is_rung_for() {
+    let (client, server) = linked();
+    let asking = Arc::clone(&client);
+    let (_, ended) = sleeps_in(move || asking.request(1, b"", for_ever()).map(drop));
+    let (run_loop, mode) = (RunLoop::current(), Mode::new("played.around"));
+    let (within, seen) = (Mode::new("played.within"), Rc::new(Cell::new(false)));
+    let (server, told) = (Arc::new(server), Rc::clone(&seen));
+    let port = Arc::clone(&server);
+    // In the mode in which this thread waits as well, and so looks instead of sleeping.
+    let around = run_loop.perform(mode, move |run_loop| {
+        reply_unrung(&port, 1);
+        let inside = run_loop.perform(within, move |_| {
+            told.set(matches!(ended.recv_timeout(HANGS), Ok(Ok(()))));
+        });
+        inside.unwrap();
+        // From here on this thread looks no more: it has said that it wants to be rung, and seen that there is something.
+        let nested = run_loop.wait_in_mode(within, Limit::Now, ReturnAfter::Limit);
+        let _over = nested.unwrap();
+        reply_unrung(&port, 2);
+        port.ring();
+    });
+    around.unwrap();
+    client.request(1, b"", for_ever().in_mode(mode)).unwrap();
+    assert!(seen.get(), "the other thread has its reply meanwhile");
+}
+
+#[test]
+fn a_thread_that_takes_no_more_at_once_leaves_the_rest_to_those_who_wait() {
+    let (client, server) = linked();
+    let asking = Arc::clone(&client);
+    let (_, ended) = sleeps_in(move || asking.request(1, b"", for_ever()).map(drop));
+    // More than is taken in one go before the one that is waited for, and another thread hears the bell.
+    assert!(server.outgoing().must_ring_now(), "the asker sleeps");
+    for _ in 0..1_100 {
+        reply_unrung(&server, LATE);
+    }
+    reply_unrung(&server, 1);
+    client.take_in(None);
+    let ended = ended.recv_timeout(HANGS);
+    assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    assert_eq!(client.late_replies(), 1_100, "the others were for nobody");
+}
+
+/// The number of a request whose asker has given up.
+const LATE: u64 = 7;
 /// A call that has not ended then never will.
 const HANGS: Duration = Duration::from_secs(60);

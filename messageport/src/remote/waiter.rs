@@ -183,7 +183,13 @@ impl Source for WaiterSource {
             Stage::Look => self.0.spin.look(),
             // A bell for nobody would only cost the port a system call.
             Stage::Announce if !client.calls().are_waiting() => Prepared::Idle,
-            Stage::Announce if client.link.announce() || closing() => Prepared::Ready,
+            // What is there need not ring, and this loop may be about to run something long, or to return: whoever else
+            // it is for sleeps on until it is handed over.
+            Stage::Announce if client.link.announce() => {
+                self.take_in(cx);
+                Prepared::Ready
+            }
+            Stage::Announce if closing() => Prepared::Ready,
             Stage::Announce => Prepared::Idle,
             Stage::Woken => self.look_awake(cx),
         }

@@ -18,6 +18,12 @@ impl Scribbler {
         (client, server, Self(memory))
     }
 
+    /// Says in an end's name where it runs.
+    pub(crate) fn claim_processor(&self, direction: Direction, number: u32) {
+        let words = self.0.words(direction);
+        words.cpu.store(number, Ordering::Relaxed);
+    }
+
     /// Writes garbage, anywhere, but mostly such that it is nearly right.
     pub(crate) fn scribble(&self, noise: &mut Noise) {
         let direction = if noise.below(2) == 0 {
