@@ -36,12 +36,19 @@ fn main() -> Result<()> {
     }
     server.wait()?;
     std::fs::remove_dir_all(&place)?;
-    let calls = asked?;
+    let counts = asked?;
+    let calls: u64 = counts.iter().sum();
+    let sorts: Vec<String> = SORTS
+        .iter()
+        .zip(counts)
+        .map(|(sort, count)| format!("{sort}={count}"))
+        .collect();
     // Small numbers: exact in a float.
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
     let each = calls as f64 / requests as f64;
     println!(
-        "bench=calls placement={placement} manner={manner} requests={requests} calls={calls} each={each:.3}"
+        "bench=calls placement={placement} manner={manner} requests={requests} calls={calls} each={each:.3} {}",
+        sorts.join(" ")
     );
     Ok(())
 }
@@ -60,7 +67,10 @@ fn serve(placement: &str, manner: &str, place: &str) -> Result<()> {
         let run_loop = RunLoop::current();
         match message.id() {
             0 => run_loop.stop(),
-            COUNT => return count(message.port().statistics()).to_ne_bytes().to_vec(),
+            COUNT => {
+                let counts = count(message.port().statistics());
+                return counts.into_iter().flat_map(u64::to_ne_bytes).collect();
+            }
             _ => {}
         }
         message.data().to_vec()
@@ -72,29 +82,46 @@ fn serve(placement: &str, manner: &str, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes the requests; says how many system calls both sides have counted meanwhile.
-fn ask(placement: &str, manner: &str, place: &Path, requests: u64) -> Result<u64> {
+/// Makes the requests; says how many system calls of each sort both sides have counted meanwhile.
+fn ask(placement: &str, manner: &str, place: &Path, requests: u64) -> Result<Counts> {
     settle_down(placement, manner, false)?;
     let directory = Directory::open(place)?;
     let remote = RemotePort::connect_within_in(&directory, NAME, Duration::from_secs(10))?;
-    let both = || -> Result<u64> {
-        let theirs = u64::from_ne_bytes(remote.request(COUNT, b"")?[..].try_into()?);
-        Ok(theirs + count(remote.statistics()))
+    let both = || -> Result<Counts> {
+        let mut both = count(remote.statistics());
+        let theirs = remote.request(COUNT, b"")?;
+        for (count, theirs) in both.iter_mut().zip(theirs.chunks_exact(8)) {
+            *count += u64::from_ne_bytes(theirs.try_into()?);
+        }
+        Ok(both)
     };
     let before = both()?;
     for _ in 0..requests {
         remote.request(1, &[7; 64])?;
     }
-    let after = both()?;
+    let mut counts = both()?;
     remote.send(0, b"")?;
-    Ok(after - before)
+    for (count, before) in counts.iter_mut().zip(before) {
+        *count -= before;
+    }
+    Ok(counts)
 }
+
+/// System calls by what they are for, in the order of [`SORTS`].
+type Counts = [u64; 5];
 
 /// The system calls that this end and its loop have counted.
-fn count(statistics: Statistics) -> u64 {
+fn count(statistics: Statistics) -> Counts {
     let own = RunLoop::current().statistics();
-    statistics.system_calls() + own.waits + own.alarms
+    let Statistics {
+        rings,
+        wakes,
+        looks,
+        ..
+    } = statistics;
+    [rings, own.waits, wakes, looks, own.alarms]
 }
 
+const SORTS: [&str; 5] = ["rings", "waits", "wakes", "looks", "alarms"];
 const NAME: &str = "bench";
 const COUNT: i32 = 2;
