@@ -1,11 +1,18 @@
 //! The end of a port is seen by who asks, without sending anything.
 
+use std::cell::RefCell;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use messageport::SendError;
 use runloop::{Mode, Outcome, RunLoop};
-use tests::Watchdog;
+use tests::{Log, Watchdog};
 
 use crate::children::{Child, ECHO};
-use crate::support::{Place, Server, patiently, wait_until};
+use crate::raw::{Client, WHOLE, record, send};
+use crate::support::{Place, Server, pass, patiently, run_until, wait_until};
 
 #[test]
 fn a_remote_sees_that_the_process_of_its_port_is_gone() {
@@ -85,4 +92,47 @@ fn a_port_dropped_by_its_last_owner_ends_the_links_of_other_threads() {
     assert!(matches!(error, SendError::Invalid), "{error}");
     let outcome = RunLoop::current().run().unwrap();
     assert_eq!(outcome, Outcome::Finished, "nothing is left in its loop");
+}
+
+#[test]
+fn a_remote_that_is_ended_takes_no_other_link_with_it() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let _server = Server::echo(&place, "links");
+    let (one, other) = (place.connect("links"), place.connect("links"));
+    let clone = one.clone();
+    clone.invalidate();
+    assert!(!one.is_valid(), "a clone is the same link");
+    assert_eq!(&other.request(ECHO, b"x").unwrap()[..], b"x");
+}
+
+#[test]
+fn no_signal_comes_from_a_peer_that_is_gone() {
+    let _watchdog = Watchdog::new();
+    let came = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::clone(&came)).unwrap();
+    let place = Place::new();
+    let client: Rc<RefCell<Option<Client>>> = Rc::default();
+    let (leaves, log) = (Rc::clone(&client), Log::new());
+    let told = log.clone();
+    let _port = place.served("void", move |_| {
+        // It sleeps, so that it would be rung for the reply, and is gone before.
+        let gone = leaves.borrow_mut().take();
+        gone.iter()
+            .for_each(|client| client.write(512 + 256, &1_u32.to_le_bytes()));
+        drop(gone);
+        told.add("served");
+    });
+    let asks = Client::connect(&place, "void").lie(12, &[0]);
+    send(&asks.socket, &asks.hello(), &[asks.memory.as_fd()]);
+    asks.write(4_096, &record(2, WHOLE, 1, 0, 0));
+    asks.write(0, &32_u64.to_le_bytes());
+    *client.borrow_mut() = Some(asks);
+    run_until(|| log.count() == 1);
+    // One that is refused, and has gone before.
+    let stranger = Client::connect(&place, "void");
+    send(&stranger.socket, b"nonsense", &[]);
+    drop(stranger);
+    pass();
+    assert!(!came.load(Ordering::SeqCst), "no SIGPIPE");
 }

@@ -1,5 +1,6 @@
 //! Descriptors: none is left behind, and running out of them loses nothing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,43 @@ fn a_port_that_cannot_be_created_or_reached_leaves_no_descriptor_behind() {
         drop(port);
     });
 }
+
+#[test]
+fn everything_that_a_port_and_its_links_open_is_closed_on_exec() {
+    in_own_process!({
+        let _watchdog = Watchdog::new();
+        let before = open_descriptors();
+        let place = Place::new();
+        let _port = place.served("own", |_| ());
+        let server = Server::echo(&place, "many");
+        server.port.on_invalidation(|| ());
+        let remote = place.connect("many");
+        remote.request_with(1, b"", patiently()).unwrap();
+        RunLoop::current().add(&remote, Mode::DEFAULT).unwrap();
+        place.connect("own").send(1, b"").unwrap();
+        pass();
+        let opened = |descriptors: &BTreeMap<String, String>| -> Vec<String> {
+            let new = descriptors.keys().filter(|fd| !before.contains_key(*fd));
+            new.cloned().collect()
+        };
+        let now = open_descriptors();
+        let mut looked = 0;
+        for fd in opened(&now) {
+            // The directory that is read to find them is closed by now.
+            let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) else {
+                continue;
+            };
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+            assert!(flags & CLOSE_ON_EXEC != 0, "{fd}: {}", now[&fd]);
+            looked += 1;
+        }
+        assert!(looked > 15, "sockets, hubs, bells, locks: {looked}");
+    });
+}
+
+/// What the system calls it in the flags of a descriptor.
+const CLOSE_ON_EXEC: u32 = 0o2_000_000;
 
 /// Few descriptors for this process from now on.
 pub(crate) fn lower_the_limit() {

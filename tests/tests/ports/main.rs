@@ -5,6 +5,7 @@ mod raw;
 
 mod children;
 mod creating;
+mod crowds;
 
 mod death;
 mod deferring;
@@ -15,7 +16,9 @@ mod finding;
 mod forked;
 mod hostile;
 mod invalidation;
+mod killing;
 mod limits;
+mod memory;
 mod modes;
 mod names;
 mod noticing;

@@ -6,11 +6,11 @@ use messageport::{Refusal, RemotePort, SendError, TransportError};
 use rustix::net::RecvFlags;
 use tests::Watchdog;
 
-use crate::raw::{address, refusal, send, socket};
-use crate::support::{Place, patiently};
+use crate::raw::{WHOLE, address, record, refusal, send, socket};
+use crate::support::{Place, patiently, wait_until};
 
 /// Something that listens where the port of a name would.
-fn pretend(place: &Place, name: &str) -> OwnedFd {
+pub(crate) fn pretend(place: &Place, name: &str) -> OwnedFd {
     let listener = socket();
     rustix::net::bind(&listener, &address(&place.directory, name)).unwrap();
     rustix::net::listen(&listener, 8).unwrap();
@@ -18,7 +18,7 @@ fn pretend(place: &Place, name: &str) -> OwnedFd {
 }
 
 /// The next client of it, with its hello still unread.
-fn accept(listener: &OwnedFd) -> OwnedFd {
+pub(crate) fn accept(listener: &OwnedFd) -> OwnedFd {
     rustix::net::accept(listener).unwrap()
 }
 
@@ -118,8 +118,49 @@ fn a_pretender_that_writes_nonsense_into_the_ring_ends_the_link_with_its_own_err
     assert!(!valid, "the link is over");
 }
 
+#[test]
+fn a_reply_that_is_repeated_or_for_nobody_is_counted_and_given_to_nobody() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let listener = pretend(&place, "repeating");
+    let remote = place.connect("repeating");
+    let client = accept(&listener);
+    let memory = receive_memory(&client);
+    let asks = {
+        let remote = remote.clone();
+        std::thread::spawn(move || {
+            let ask = |id| remote.request_with(id, b"", patiently());
+            [ask(1), ask(2)].map(|reply| reply.map(|reply| reply.to_vec()))
+        })
+    };
+    let put = |bytes: &[u8], at| {
+        assert_eq!(rustix::io::pwrite(&memory[0], bytes, at), Ok(bytes.len()));
+    };
+    let written = |bytes: u64| {
+        let mut word = [0; 8];
+        wait_until(|| {
+            assert_eq!(rustix::io::pread(&memory[0], &mut word, 0), Ok(8));
+            u64::from_le_bytes(word) >= bytes
+        });
+    };
+    // The first, the first once more, one that nobody has asked for; and the second when it is asked for.
+    let replies = [(1, b"1st"), (1, b"2nd"), (99, b"3rd"), (2, b"4th")];
+    for (number, (conversation, bytes)) in (0_u64..).zip(replies) {
+        written(if conversation == 2 { 64 } else { 32 });
+        let at = 4_096 + (4 << 20) + number * 64;
+        put(&record(3, WHOLE, conversation, 3, 3), at);
+        put(bytes, at + 32);
+        put(&((number + 1) * 64).to_le_bytes(), 512);
+        rustix::io::write(&memory[2], &1_u64.to_ne_bytes()).unwrap();
+    }
+    let [first, second] = asks.join().unwrap();
+    assert_eq!(first.unwrap(), b"1st");
+    assert_eq!(second.unwrap(), b"4th");
+    assert_eq!(remote.late_replies(), 2, "the others");
+}
+
 /// What a client sends with its hello: the memory, the port's bell and its own.
-fn receive_memory(client: &OwnedFd) -> Vec<OwnedFd> {
+pub(crate) fn receive_memory(client: &OwnedFd) -> Vec<OwnedFd> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0; 64];

@@ -10,7 +10,7 @@ use runloop::{Activity, Limit, Mode, Observer, Outcome, ReturnAfter, RunLoop};
 use tests::{Log, Watchdog};
 use timer_source::Timer;
 
-use crate::support::{FAR, Place, Server, patiently, wait_until};
+use crate::support::{FAR, Place, Server, patiently, wait_until, within};
 
 /// A server that answers when it is told to.
 fn told(place: &Place) -> (Server, RemotePort, Sender<()>) {
@@ -118,4 +118,27 @@ fn a_stop_at_the_moment_of_the_reply_ends_the_run_around_it_as_well() {
     run_loop.add_observer(&observer, mode).unwrap();
     assert_eq!(request_in_a_run(&remote, mode, &log), Outcome::Stopped);
     assert_eq!(log.take(), ["answered true"]);
+}
+
+#[test]
+fn a_request_that_was_answered_leaves_no_deadline_that_wakes_the_loop_again_and_again() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new();
+    let _server = Server::echo(&place, "quick");
+    let remote = place.connect("quick");
+    let run_loop = RunLoop::current();
+    let keeps = Timer::once(FAR, |_, _| {});
+    run_loop.add(&keeps, Mode::DEFAULT).unwrap();
+    let soon = Duration::from_millis(100);
+    for _ in 0..10 {
+        let reply = remote.request_with(1, b"x", within(soon, soon));
+        assert_eq!(&reply.unwrap()[..], b"x");
+    }
+    let before = run_loop.statistics().waits;
+    let outcome = run_loop.wait_in_mode(Mode::DEFAULT, 3 * soon, ReturnAfter::Limit);
+    let _timed_out = outcome.unwrap();
+    let waits = run_loop.statistics().waits - before;
+    // The one that the limit ends, a look after it, and one for what the requests have left.
+    assert!(waits <= 3, "{waits} waits");
+    keeps.invalidate();
 }
