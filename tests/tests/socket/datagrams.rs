@@ -83,9 +83,14 @@ fn every_datagram_comes_with_its_sender_who_can_be_answered() {
             .send_to(bytes.as_bytes(), address_of(&socket))
             .unwrap();
     }
-    pass();
     for (number, client) in clients.iter().enumerate() {
-        let count = client.recv(&mut room).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let count = loop {
+            pass();
+            if let Ok(count) = client.recv(&mut room) {
+                break count;
+            }
+        };
         assert_eq!(&room[..count], format!("client {number}").as_bytes());
     }
     socket.invalidate();
@@ -151,7 +156,7 @@ fn large_datagrams_come_whole_and_larger_ones_say_that_they_are_cut() {
     );
     let address = ours.local_addr().unwrap();
     let socket = receiver(SocketOptions::new(), ours, &log);
-    for size in [65_507, 40_000, 65_507] {
+    for size in [65_507, 20_000, 65_507] {
         theirs.send_to(&vec![1; size], address).unwrap();
         assert_eq!(pass_until(&log, 1), [format!("{size} of {size} bytes")]);
     }
@@ -172,6 +177,7 @@ fn what_there_is_no_room_for_waits_in_order_and_then_comes_back() {
     let socket = receiver(options, ours, &log);
     let mut sent = 0;
     loop {
+        assert!(sent < 10_000, "a limit holds");
         match socket.send(format!("datagram {sent}")) {
             Ok(()) => sent += 1,
             Err(SendError::Full(bytes)) => {
@@ -210,8 +216,9 @@ fn a_datagram_that_is_refused_is_told_of_and_the_next_one_goes() {
     );
     socket.send_to(vec![0; 70_000], to).unwrap();
     socket.send_to("fits", to).unwrap();
-    let told = pass_until(&log, 1);
-    assert!(told[0].starts_with("unsent: "), "{told:?}");
+    pass();
+    let told = log.take().concat();
+    assert!(told.starts_with("unsent: "), "{told}");
     assert_eq!(theirs.recv(&mut [0; 16]).unwrap(), 4, "the next one");
     assert!(socket.is_valid(), "and goes on");
     socket.invalidate();
@@ -269,7 +276,7 @@ fn a_socket_at_the_ipv6_wildcard_serves_both_families_unless_it_wants_one() {
         client.send_to(b"four", to).unwrap();
         pass();
         let expected: &[&str] = if both { &["b\"four\""] } else { &[] };
-        assert_eq!(log.take(), expected);
+        assert_eq!(pass_until(&log, expected.len()), expected);
         socket.invalidate();
     }
 }

@@ -121,6 +121,23 @@ fn another_thread_pauses_and_resumes_a_socket_of_a_sleeping_loop() {
 }
 
 #[test]
+fn what_another_thread_resumes_comes_in_the_next_pass() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let socket = recorded(SocketOptions::new().paused(), ours, &log);
+    theirs.write_all(b"kept").unwrap();
+    pass();
+    let remote = socket.clone();
+    std::thread::spawn(move || remote.resume()).join().unwrap();
+    // One to look at what is wanted, and one to find that it is there.
+    pass();
+    pass();
+    assert_eq!(log.take(), ["kept"]);
+    socket.invalidate();
+}
+
+#[test]
 fn what_is_paused_at_home_does_not_even_end_a_run_that_returns_after_one_source() {
     let _watchdog = Watchdog::new();
     for added_first in [true, false] {

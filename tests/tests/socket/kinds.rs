@@ -43,6 +43,14 @@ fn connecting() -> (Native, TcpStream) {
     drop(native.connect(&listener.local_addr().unwrap().into()));
     let mut theirs = listener.accept().unwrap().0;
     theirs.write_all(b"there").unwrap();
+    // On a busy machine it may arrive a little later.
+    while native
+        .peek(&mut [const { std::mem::MaybeUninit::uninit() }; 5])
+        .ok()
+        != Some(5)
+    {
+        std::thread::yield_now();
+    }
     (native, theirs)
 }
 

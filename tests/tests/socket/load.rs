@@ -107,6 +107,7 @@ fn ping(clients: Vec<TcpStream>) -> Vec<TcpStream> {
     pinging.join().unwrap()
 }
 
+/// What it takes to keep one: `cargo test -p tests --test socket eight_thousand -- --nocapture` says it.
 #[test]
 fn eight_thousand_connections_are_served_and_idle_ones_cost_nothing() {
     in_own_process!({
@@ -117,7 +118,7 @@ fn eight_thousand_connections_are_served_and_idle_ones_cost_nothing() {
         let seen = Rc::new(Seen::default());
         let server = echo_server(&seen);
         pass();
-        let before = open_descriptors().len();
+        let (before, memory) = (open_descriptors().len(), resident());
         let address = address_of(&server);
         let connecting = std::thread::spawn(move || {
             let connect = |_| TcpStream::connect(address).unwrap();
@@ -128,6 +129,8 @@ fn eight_thousand_connections_are_served_and_idle_ones_cost_nothing() {
         }
         let clients = connecting.join().unwrap();
         assert_eq!(open_descriptors().len(), before + 2 * MANY);
+        let each = || (resident() - memory) * 1_024 / MANY;
+        let silent = each();
 
         let began = run_loop.statistics();
         serve_for(100);
@@ -144,6 +147,9 @@ fn eight_thousand_connections_are_served_and_idle_ones_cost_nothing() {
             "{passes} passes, {waits} waits"
         );
         assert_eq!(seen.bytes.get(), MANY);
+        let spoken = each();
+        println!("an idle connection takes {silent} bytes, one that has spoken {spoken}");
+        assert!(spoken < 3_000, "{spoken} bytes each: no buffer is kept");
 
         drop(clients);
         while seen.ended.get() < MANY {
