@@ -26,7 +26,6 @@ impl Timing {
 
     /// A run begins; says whether that is inside of a callback, for its end.
     pub(crate) fn enter(&self) -> bool {
-        self.last.set(None);
         self.inside.replace(false)
     }
 

@@ -231,14 +231,22 @@ fn neither_sleep_nor_what_is_between_runs_makes_a_callback_slow() {
     let run = run_loop.run_in_mode(mode, MILLIS * 1_800, ReturnAfter::Limit);
     assert!(run.is_ok(), "it sleeps and serves");
     assert_eq!(source.handle().performs(), 3, "in between");
+    // The last thing of the run is a callback; what follows is no run's.
+    run_loop.perform(mode, |_| {}).unwrap();
+    serve(mode);
     clock.advance(MILLIS * 500);
     run_loop.remove(&source, mode);
+    clock.advance(MILLIS * 500);
     run_loop.add(&source, mode).unwrap();
     // A callback that adds a source after some time of its own: the hooks of that took none.
     let (inside, within) = (source.clone(), clock.clone());
     let adds = move |run_loop: &RunLoop| {
+        // A run inside, whose last is a callback as well.
+        run_loop.perform(mode, |_| {}).unwrap();
+        serve(mode);
+        within.advance(MILLIS * 3);
         run_loop.remove(&inside, mode);
-        within.advance(MILLIS * 7);
+        within.advance(MILLIS * 4);
         run_loop.add(&inside, mode).unwrap();
     };
     run_loop.perform(mode, adds).unwrap();
@@ -295,7 +303,9 @@ fn performs_are_counted_for_each_source_and_times_only_on_demand() {
         let run = run_loop.run_in_mode(mode, MILLIS * 20, ReturnAfter::Limit);
         assert!(run.is_ok(), "it sleeps");
     };
+    run_loop.set_slow_warning(Some(Duration::MAX));
     round(2);
+    run_loop.set_slow_warning(None);
     let figures = |source: &Signalled| {
         let handle = source.handle();
         (handle.performs(), handle.time_spent())
