@@ -126,7 +126,7 @@ fn http_server_holds_back_for_a_client_that_does_not_read() {
     // It has answered for as long as the system took answers.
     let stat = format!("/proc/{}/stat", server.0.id());
     let sleeps = || std::fs::read_to_string(&stat).unwrap().contains(") S ");
-    while reading.peek(&mut [0; 100_000]).unwrap() < 100_000 || !sleeps() {
+    while reading.peek(&mut [0; 20_000]).unwrap() < 20_000 || !sleeps() {
         std::thread::yield_now();
     }
     let mut answers = Vec::new();
