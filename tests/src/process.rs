@@ -51,13 +51,7 @@ pub fn run_in_own_process(place: &str, body: impl FnOnce()) {
         "{test} in a process of its own: {}\n{said}\n{complained}",
         output.status
     );
-    #[expect(
-        clippy::print_stdout,
-        reason = "what a test says is the harness's to show"
-    )]
-    {
-        print!("{said}");
-    }
+    print!("{said}");
 }
 
 /// Forks, and is in two processes afterwards: the child gets `None` and must end with [`leave`].
