@@ -13,8 +13,8 @@ use crate::deadlines::Deadline;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
 
-/// Signalled sources with their orders.
-pub(crate) type Found = SmallVec<[(i32, Key); 4]>;
+/// Signalled sources with their orders and the numbers of their signals.
+pub(crate) type Found = SmallVec<[(i32, u64, Key); 4]>;
 
 impl Tables {
     /// The oldest closure for this mode that is not newer than `last`.
@@ -53,7 +53,7 @@ impl Tables {
             shelf,
             ..
         } = self;
-        signalled.retain(|&key| {
+        signalled.retain(|&(number, key)| {
             let Some(entry) = sources.get_mut(key) else {
                 return false;
             };
@@ -63,13 +63,14 @@ impl Tables {
                 return false;
             }
             if !entry.is_in(mode) || entry.is_held() {
-                shelf.push(key);
+                shelf.push((number, key));
                 return false;
             }
-            found.push((entry.state.order, key));
+            found.push((entry.state.order, number, key));
             true
         });
-        found.sort_by_key(|&(order, _)| order);
+        // The numbers make all different, so this is as good as a stable sort, which would take memory.
+        found.sort_unstable_by_key(|&(order, number, _)| (order, number));
         found
     }
 
@@ -88,7 +89,10 @@ impl Tables {
             return None;
         }
         let entry = self.sources.get_mut(key)?;
-        let place = self.signalled.iter().position(|&listed| listed == key)?;
+        let place = self
+            .signalled
+            .iter()
+            .position(|&(_, listed)| listed == key)?;
         let rung = entry.flags.contains(SourceFlags::RUNG);
         entry.flags.remove(SourceFlags::LISTED | SourceFlags::RUNG);
         self.signalled.remove(place);

@@ -191,12 +191,12 @@ pub(crate) struct Tables {
     pub(crate) common_observers: Vec<Seat>,
     /// Closures for any common mode.
     pub(crate) common_closures: VecDeque<(u64, Closure)>,
-    /// Numbers closures, observers and deadlines in the order they came.
+    /// Numbers closures, observers, deadlines and signals in the order they came.
     pub(crate) counter: u64,
-    /// Signalled sources, in the order of their signals; the loop looks at each in every sources phase.
-    pub(crate) signalled: VecDeque<Key>,
+    /// Signalled sources, each with its place in the order of the signals; the loop looks at each in every sources phase.
+    pub(crate) signalled: VecDeque<(u64, Key)>,
     /// Signalled sources that cannot be performed as things are: in another mode, or being performed.
-    pub(crate) shelf: Vec<Key>,
+    pub(crate) shelf: Vec<(u64, Key)>,
     /// Whether things have changed, so that the shelf must be looked through.
     pub(crate) shelf_changed: bool,
     /// Sources that look before sleep.

@@ -288,23 +288,23 @@ impl Tables {
         members.any(|member| member.mode == mode && member.how.contains(how))
     }
 
-    /// Puts what is on the shelf back before what was signalled since, if things have changed.
+    /// Puts what is on the shelf back on the list, if things have changed. The signals are numbered, so it does not matter
+    /// where on the list.
     pub(crate) fn clear_shelf(&mut self) {
         if std::mem::take(&mut self.shelf_changed) {
-            for key in std::mem::take(&mut self.shelf).into_iter().rev() {
-                self.signalled.push_front(key);
-            }
+            self.signalled.extend(self.shelf.drain(..));
         }
     }
 
     /// Puts a signalled source on the list that the sources phase goes through.
     pub(crate) fn list(&mut self, key: Key) {
+        let number = self.count();
         let Some(entry) = self.sources.get_mut(key) else {
             return;
         };
         if !entry.flags.contains(SourceFlags::LISTED) {
             entry.flags.insert(SourceFlags::LISTED);
-            self.signalled.push_back(key);
+            self.signalled.push_back((number, key));
         }
         self.stir(key, Tick(0));
     }

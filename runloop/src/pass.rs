@@ -70,13 +70,13 @@ impl RunLoop {
             return false;
         }
         let mut found = self.core.with(|tables| tables.signalled_in(plan.mode));
-        found.retain(|&mut (_, key)| self.core.with(|tables| tables.is_rung(key)));
+        found.retain(|&mut (_, _, key)| self.core.with(|tables| tables.is_rung(key)));
         self.perform_each(plan, found)
     }
 
     fn perform_each(&self, plan: &Plan, found: Found) -> bool {
         let mut handled = false;
-        for (_, key) in found {
+        for (_, _, key) in found {
             let claimed = self
                 .core
                 .with(|tables| tables.claim_signalled(key, plan.mode));

@@ -178,7 +178,7 @@ impl Tables {
         // An observer of the wait may have run another mode, in which a signal for this one was shelved.
         self.clear_shelf();
         self.has_closures(mode)
-            || self.signalled.iter().any(|&key| {
+            || self.signalled.iter().any(|&(_, key)| {
                 let entry = self.sources.get(key);
                 entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_held())
             })

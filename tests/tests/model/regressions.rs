@@ -2,12 +2,11 @@
 
 use crate::agree;
 use crate::program::Action::{
-    Add, AddCommon, AddObserver, Advance, Due, Look, Panic, Perform, Remove, Run, Signal, Watch,
-    Write,
+    Add, AddCommon, AddObserver, Advance, Due, Look, Panic, Remove, Run, Signal, Watch, Write,
 };
 use crate::program::{
     For::{APass, Millis},
-    How::{Plain, WhenEmpty},
+    How::{Catching, One, Plain, WhenEmpty},
     In::{A, B, C, Common},
     List, ObserverDef, Program, Script, SourceDef,
     Trait::Reentrant,
@@ -142,22 +141,71 @@ fn equal_deadlines_are_served_in_the_order_in_which_they_were_set_whenever_the_m
 #[test]
 fn a_deadline_that_waited_for_the_end_of_a_call_keeps_its_place_among_equals() {
     let _watchdog = Watchdog::new();
-    // The first one is being performed when a nested run finds it due.
+    // The first one is being performed when a nested run finds it due; the second one comes into the mode only after that.
     let inside = vec![
         Due(0, Some(1)),
         Due(1, Some(1)),
-        Perform(A, List(vec![Due(1, Some(1))])),
         Advance(1),
-        Run(C, Millis(1), WhenEmpty),
         Run(A, APass, Plain),
+        Add(1, A),
     ];
-    let main = vec![
-        Add(0, A),
-        Add(1, B),
-        Signal(0),
-        Run(A, Millis(3), Plain),
-        Run(B, Millis(3), Plain),
-    ];
+    let main = vec![Add(0, A), Add(1, B), Signal(0), Run(A, Millis(3), Plain)];
     let nested = source(vec![List(inside)]);
     agree(&program(vec![nested, source(vec![])], List(main)));
+}
+
+#[test]
+fn equal_sources_are_performed_in_the_order_of_their_signals_wherever_those_waited() {
+    let _watchdog = Watchdog::new();
+    let later = |order| SourceDef {
+        order,
+        ..source(vec![])
+    };
+    // The first one could have been performed in A, and was not; the second one could only be performed in B.
+    for (earlier, since) in [(0, 1), (1, 0)] {
+        let main = vec![
+            Add(0, A),
+            Add(0, B),
+            Add(1, B),
+            Add(2, A),
+            Signal(earlier),
+            Signal(since),
+            Signal(2),
+            Run(A, APass, One),
+            Run(B, APass, Plain),
+        ];
+        agree(&program(vec![later(1), later(1), later(0)], List(main)));
+    }
+}
+
+#[test]
+fn a_signalled_source_that_leaves_the_mode_before_its_turn_is_not_performed_in_it() {
+    let _watchdog = Watchdog::new();
+    let main = vec![
+        Add(0, A),
+        Add(1, A),
+        Add(1, B),
+        Signal(0),
+        Signal(1),
+        Run(A, APass, Plain),
+        Run(B, APass, Plain),
+    ];
+    let first = source(vec![List(vec![Remove(1, A)])]);
+    agree(&program(vec![first, source(vec![])], List(main)));
+}
+
+#[test]
+fn a_panic_while_deadlines_are_served_puts_off_no_deadline_that_is_set_after_it() {
+    let _watchdog = Watchdog::new();
+    let main = vec![
+        Add(0, A),
+        Add(1, A),
+        Due(0, Some(-1)),
+        Run(A, APass, Catching),
+        Due(1, Some(-2)),
+        Look,
+        Run(A, APass, Plain),
+    ];
+    let panics = source(vec![List(vec![Panic])]);
+    agree(&program(vec![panics, source(vec![])], List(main)));
 }
