@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use runloop::{
-    Activity, Cx, Interest, Mode, Observer, OnPanic, Ready, RunLoop, Source, SourceOptions,
-    SourceRef, Token, Why,
+    Activity, Cx, Interest, Mode, Observer, OnPanic, Readiness, Ready, RunLoop, Source,
+    SourceOptions, SourceRef, Token, Why,
 };
 use tests::Log;
 
@@ -77,22 +77,26 @@ impl Source for Probe {
         Ok(())
     }
 
-    fn perform<'s>(&'s self, _: &mut Cx<'s, '_>, ready: Ready<'_>) {
+    fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, ready: Ready<'_>) {
         let world = world();
-        let mut tokens: Vec<_> = ready.fds.iter().map(|(token, _)| token.0).collect();
-        tokens.sort_unstable();
+        let mut fds = ready.fds.to_vec();
+        fds.sort_unstable_by_key(|(token, _)| token.0);
         let what = match (ready.signalled, ready.deadline) {
             (true, _) => "signalled".to_owned(),
             (_, Some(_)) => "deadline".to_owned(),
-            _ => format!("ready {tokens:?}"),
+            _ => format!("ready {:?}", fds.iter().map(said).collect::<Vec<_>>()),
         };
         self.say(&format!("{what} in {:?} at {}", mode_of(), world.now()));
         let call = self.calls.replace(self.calls.get() + 1);
         let script = self.def.calls.0.get(call);
         let keeps = script.is_some_and(|script| matches!(script.0.first(), Some(Action::Keep)));
         if !keeps {
-            for token in tokens {
-                drain(&self.events[usize::try_from(token).expect("a small number")]);
+            for (token, readiness) in fds {
+                drain(&self.events[usize::try_from(token.0).expect("a small number")]);
+                if readiness.contains(Readiness::HANGUP) {
+                    cx.set_interest(token, Interest::empty())
+                        .expect("what is reported is watched");
+                }
             }
         }
         if let Some(script) = script {
@@ -121,6 +125,12 @@ impl Drop for Probe {
     fn drop(&mut self) {
         self.say("dropped");
     }
+}
+
+/// What is reported of a descriptor: its token, whether it can be read, and whether its other end is closed.
+fn said((token, readiness): &(Token, Readiness)) -> (u32, bool, bool) {
+    let has = |what| readiness.contains(what);
+    (token.0, has(Readiness::READABLE), has(Readiness::HANGUP))
 }
 
 /// An observer of a program.

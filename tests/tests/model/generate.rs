@@ -119,6 +119,7 @@ impl Makes {
                 Action::Perform(self.mode(), self.script(length, depth - 1))
             }
             11 => Action::Elsewhere(Box::new(self.elsewhere(source, depth))),
+            12..=13 if self.random.one_in(8) => Action::HangUp(self.random.below(EVENTS)),
             12..=13 => Action::Write(self.random.below(EVENTS)),
             14 => self.order(depth),
             15 => Action::Advance(i64::try_from(self.random.below(4)).unwrap_or(0)),

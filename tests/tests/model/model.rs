@@ -51,8 +51,8 @@ pub(crate) struct Model {
     pub(crate) now: i64,
     pub(crate) sources: Vec<Source>,
     pub(crate) observers: Vec<Observer>,
-    /// Whether each event descriptor is ready.
-    pub(crate) events: [bool; EVENTS],
+    /// Whether each event descriptor is ready, and whether its other end is closed.
+    pub(crate) events: [(bool, bool); EVENTS],
     pub(crate) common: Vec<In>,
     /// The observers of the common set.
     pub(crate) common_observers: Vec<usize>,
@@ -197,7 +197,7 @@ impl Model {
             now: 0,
             sources: sources.collect(),
             observers: observers.collect(),
-            events: [false; EVENTS],
+            events: [(false, false); EVENTS],
             common: vec![In::A],
             common_observers: Vec::new(),
             closures: VecDeque::new(),

@@ -105,10 +105,12 @@ pub(crate) enum Action {
     /// Stops through a handle.
     SendStop,
     WakeUp,
-    /// Makes an event descriptor ready.
+    /// Makes an event descriptor ready, unless its other end is closed.
     Write(usize),
     /// Makes it not ready.
     Read(usize),
+    /// Closes its other end: it reports that whatever else it is, and for ever.
+    HangUp(usize),
     /// First in a call for descriptors: they are left ready.
     Keep,
     Advance(i64),

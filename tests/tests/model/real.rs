@@ -12,7 +12,7 @@ use runloop::{
     Interest, Limit, ManualClock, Observer, Outcome, PerformError, ReturnAfter, RunError, RunLoop,
     SourceRef, Token,
 };
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::pipe::{PipeFlags, pipe_with};
 use tests::Log;
 
 use crate::actors::{Probe, observer};
@@ -54,7 +54,9 @@ pub(crate) struct World {
     pub(crate) log: Log,
     clock: ManualClock,
     begun: Instant,
+    /// Pipes: the ends that sources watch, and the other ones until they hang up.
     events: Vec<Arc<OwnedFd>>,
+    writers: RefCell<Vec<Option<OwnedFd>>>,
     sources: RefCell<Vec<Option<SourceRef<Probe>>>>,
     observers: Vec<Observer>,
     run_loop: RunLoop,
@@ -72,10 +74,11 @@ pub(crate) fn world() -> Rc<World> {
 impl World {
     fn new(program: &Program, log: &Log) -> Self {
         let clock = ManualClock::new();
-        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
-        let events: Vec<_> = (0..EVENTS)
-            .map(|_| Arc::new(eventfd(0, flags).expect("there is room for one")))
-            .collect();
+        let flags = PipeFlags::NONBLOCK | PipeFlags::CLOEXEC;
+        let pipes = (0..EVENTS).map(|_| pipe_with(flags).expect("there is room for one"));
+        let (events, writers): (Vec<_>, Vec<_>) = pipes
+            .map(|(reader, writer)| (Arc::new(reader), Some(writer)))
+            .unzip();
         let sources = program.sources.0.iter().enumerate();
         let sources = sources.map(|(id, def)| Some(Probe::source(id, def, &events, log)));
         let observers = program.observers.0.iter().enumerate();
@@ -86,6 +89,7 @@ impl World {
             sources: RefCell::new(sources.collect()),
             observers: observers.map(|(id, def)| observer(id, def)).collect(),
             events,
+            writers: RefCell::new(writers),
             run_loop: RunLoop::current(),
         }
     }
@@ -154,9 +158,11 @@ impl World {
                 .clock
                 .advance(Duration::from_millis(millis.unsigned_abs())),
             Action::Write(event) => {
-                rustix::io::write(&self.events[*event], &1_u64.to_ne_bytes())
-                    .expect("room for one");
+                if let Some(writer) = &self.writers.borrow()[*event] {
+                    rustix::io::write(writer, &[0]).expect("room for one");
+                }
             }
+            Action::HangUp(event) => drop(self.writers.borrow_mut()[*event].take()),
             Action::Read(event) => drain(&self.events[*event]),
             Action::Keep => {}
             _ => self.act_anywhere(action),
@@ -362,9 +368,9 @@ pub(crate) fn mode_of() -> Option<In> {
 }
 
 pub(crate) fn drain(event: &OwnedFd) {
-    let mut bytes = [0; 8];
+    let mut bytes = [0; 64];
     // Nothing to read is what is wanted.
-    rustix::io::read(event, &mut bytes).ok();
+    while rustix::io::read(event, &mut bytes).is_ok_and(|read| read > 0) {}
 }
 
 type Job = (Box<dyn FnOnce() + Send>, Sender<()>);

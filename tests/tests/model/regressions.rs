@@ -2,7 +2,8 @@
 
 use crate::agree;
 use crate::program::Action::{
-    Add, AddCommon, AddObserver, Advance, Due, Look, Panic, Remove, Run, Signal, Watch, Write,
+    Add, AddCommon, AddObserver, Advance, Due, HangUp, Look, Panic, Remove, Run, Signal, Watch,
+    Write,
 };
 use crate::program::{
     For::{APass, Millis},
@@ -208,4 +209,26 @@ fn a_panic_while_deadlines_are_served_puts_off_no_deadline_that_is_set_after_it(
     ];
     let panics = source(vec![List(vec![Panic])]);
     agree(&program(vec![panics, source(vec![])], List(main)));
+}
+
+#[test]
+fn a_source_that_is_to_watch_a_descriptor_for_nothing_is_not_told_of_its_end() {
+    let _watchdog = Watchdog::new();
+    let watcher = |order, calls| SourceDef {
+        order,
+        watches: List(vec![0]),
+        ..source(calls)
+    };
+    // Both are in one batch, and the first one speaks for the second.
+    let first = watcher(0, vec![List(vec![Watch(1, 0, false)])]);
+    let main = vec![
+        Add(0, A),
+        Add(1, A),
+        HangUp(0),
+        Run(A, APass, Plain),
+        Run(A, APass, Plain),
+        Watch(1, 0, true),
+        Run(A, APass, Plain),
+    ];
+    agree(&program(vec![first, watcher(1, vec![])], List(main)));
 }

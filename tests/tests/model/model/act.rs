@@ -52,8 +52,12 @@ impl Model {
                 Some(run) => run.1 = true,
                 None => self.stop_kept = true,
             },
-            Action::Write(event) => self.events[*event] = true,
-            Action::Read(event) => self.events[*event] = false,
+            Action::Write(event) => {
+                let (ready, hung) = &mut self.events[*event];
+                *ready |= !*hung;
+            }
+            Action::Read(event) => self.events[*event].0 = false,
+            Action::HangUp(event) => self.events[*event].1 = true,
             Action::Advance(millis) => self.now += millis * MS,
             Action::Elsewhere(inner) => self.elsewhere(inner),
             Action::Send(..) | Action::SendStop | Action::WakeUp => self.elsewhere(action),

@@ -14,8 +14,11 @@ pub(crate) struct Plan {
     pub(crate) when_empty: bool,
 }
 
-/// A ready descriptor of a source: whose, in which attachment of its, and which.
-pub(crate) type Ready = (usize, u32, usize);
+/// What is reported of a descriptor: its token, whether it can be read, and whether its other end is closed.
+pub(crate) type Report = (usize, bool, bool);
+
+/// A ready descriptor of a source: whose, in which attachment of its, and what is reported.
+pub(crate) type Ready = (usize, u32, Report);
 
 /// What a wait found, and its number.
 pub(crate) type Batch = (u64, Vec<Ready>);
@@ -25,7 +28,7 @@ pub(crate) type Batch = (u64, Vec<Ready>);
 enum Why {
     Signal,
     Deadline,
-    Descriptors(Vec<usize>),
+    Descriptors(Vec<Report>),
 }
 
 impl Model {
@@ -195,15 +198,15 @@ impl Model {
     }
 
     /// What is still true of the descriptors of a source.
-    fn claim_ready(&mut self, group: &[Ready], wait: u64, mode: In) -> Vec<usize> {
+    fn claim_ready(&mut self, group: &[Ready], wait: u64, mode: In) -> Vec<Report> {
         let mut tokens = Vec::new();
-        for &(id, attachment, token) in group {
+        for &(id, attachment, report) in group {
             let source = &mut self.sources[id];
             let engaged = source.is_engaged();
             if !source.attached || source.attachment != attachment || !source.is_in(mode) {
                 continue;
             }
-            let watch = &mut source.watches[token];
+            let watch = &mut source.watches[report.0];
             if watch.served > wait || watch.parked || !watch.wanted {
                 continue;
             }
@@ -212,7 +215,7 @@ impl Model {
                 continue;
             }
             watch.served = self.waits;
-            tokens.push(token);
+            tokens.push(report);
         }
         tokens
     }
@@ -263,8 +266,9 @@ impl Model {
         let script = source.def.calls.0.get(source.calls - 1).cloned();
         let keeps = script.as_ref().is_some_and(|script| script.keeps());
         if let (Why::Descriptors(tokens), false) = (why, keeps) {
-            for &token in tokens {
-                self.events[source.def.watches.0[token]] = false;
+            for &(token, _, hung) in tokens {
+                self.events[source.watches[token].event].0 = false;
+                source.watches[token].wanted &= !hung;
             }
         }
         script.map_or(Ok(()), |script| self.follow(&script))

@@ -72,8 +72,9 @@ impl Model {
         for (id, source) in self.sources.iter().enumerate() {
             for (token, watch) in source.watches.iter().enumerate() {
                 let watched = source.is_in(mode) && watch.wanted && !watch.parked;
-                if watched && self.events[watch.event] {
-                    ready.push((id, source.attachment, token));
+                let (readable, hung) = self.events[watch.event];
+                if watched && (readable || hung) {
+                    ready.push((id, source.attachment, (token, readable, hung)));
                 }
             }
         }
