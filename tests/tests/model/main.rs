@@ -91,7 +91,7 @@ fn watch_for_hanging_programs() {
 fn the_loop_does_what_the_model_says() {
     let count = number("MODEL_PROGRAMS", 5_000);
     let first = number("MODEL_SEED", 1);
-    let _watchdog = Watchdog::with_limit(Duration::from_secs(120 + count / 100));
+    let _watchdog = Watchdog::with_limit(Duration::from_secs(120 + count / 20));
     watch_for_hanging_programs();
     let (mut endless, mut lines, mut failures) = (0, 0, Vec::new());
     for seed in first..first + count {
