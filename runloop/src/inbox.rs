@@ -1,11 +1,11 @@
 //! Taking in what other threads have sent: the loop's side of the inbox, and orders given through a source's handle.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use crate::arena::Key;
 use crate::core::{Closure, RunLoop, Tables};
+use crate::flags::Mark;
 use crate::mode::Mode;
 use crate::readiness::Why;
 use crate::shared::Message;
@@ -34,19 +34,7 @@ impl RunLoop {
 
     fn take_in(&self, message: Message) {
         match message {
-            Message::Notice(key, noticed) => {
-                if let Some(noticed) = noticed {
-                    noticed.store(false, Ordering::Release);
-                    std::sync::atomic::fence(Ordering::SeqCst);
-                } else {
-                    self.core.with(|tables| {
-                        if let Some(entry) = tables.sources.get(key) {
-                            entry.state.clear_noticed();
-                        }
-                    });
-                }
-                self.take_notice(key);
-            }
+            Message::Notice(key, mark) => self.take_notice(key, mark.as_deref()),
             Message::Perform(mode, job) => {
                 self.core
                     .with(|tables| tables.queue(mode, Closure::Sent(job)));
@@ -58,12 +46,20 @@ impl RunLoop {
         }
     }
 
-    /// Does what the flags of a source ask for, now that they have changed on another thread.
-    fn take_notice(&self, key: Key) {
+    /// Does what the flags of a source ask for, now that they have changed on another thread. The mark of the notice is
+    /// taken back first.
+    fn take_notice(&self, key: Key, mark: Option<&Mark>) {
         let state = self.core.with(|tables| {
             let entry = tables.sources.get(key)?;
             let state = Arc::clone(&entry.state);
-            if state.is_signalled() {
+            let signalled = match mark {
+                Some(mark) => {
+                    mark.take_back();
+                    state.is_signalled()
+                }
+                None => state.heed(),
+            };
+            if signalled {
                 tables.list(key);
             }
             Some(state)

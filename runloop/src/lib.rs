@@ -24,6 +24,7 @@ mod heap;
 mod deadlines;
 mod wake;
 mod timing;
+mod flags;
 
 // What other threads hold.
 mod shared;

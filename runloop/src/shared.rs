@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::arena::Key;
 use crate::error::Unreachable;
+use crate::flags::Mark;
 use crate::mode::Mode;
 use crate::sys::Doorbell;
 use crate::sys::fork::ForkGuard;
@@ -19,8 +20,8 @@ pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// What other threads send to a loop.
 pub(crate) enum Message {
-    /// Look at the flags of this source. The second field is cleared first, so that a later change sends another notice.
-    Notice(Key, Option<Arc<AtomicBool>>),
+    /// Look at the flags of this source. The mark is taken back first, so that a later change sends another notice.
+    Notice(Key, Option<Arc<Mark>>),
     /// Run this when the mode runs.
     Perform(Mode, Job),
     /// Run this when the inbox is looked at, whatever mode runs.

@@ -4,12 +4,13 @@
 //! The source's own value is not here, so a state may live and die on any thread.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::arena::Key;
 use crate::deadlines::Deadline;
+use crate::flags::{AWAITED, Flags, Mark, NOTICED, REQUESTED, SEVERAL, SIGNALLED, TOLD, VALID};
 use crate::options::{SourceOptions, Traits};
 use crate::pace::RateLimit;
 use crate::readiness::{Interest, Token};
@@ -18,8 +19,7 @@ use crate::sys::fork::ForkGuard;
 
 /// The part of a source that any thread may touch.
 pub(crate) struct State {
-    /// `VALID` and its siblings below; the upper bits count the callbacks that are running.
-    flags: AtomicU32,
+    flags: Flags,
     /// How many handles there are.
     handles: AtomicU32,
     /// The number of the first loop the source is in; zero without a loop.
@@ -56,7 +56,7 @@ struct Homes {
 #[derive(Default)]
 struct Rest {
     /// Further loops, each with whether a notice is on its way there.
-    homes: Vec<(Arc<Shared>, Key, Arc<AtomicBool>)>,
+    homes: Vec<(Arc<Shared>, Key, Arc<Mark>)>,
     /// For a loop (by number), what another thread asked for; at most one of each kind and token.
     requests: Vec<(u64, Request)>,
 }
@@ -81,7 +81,7 @@ impl Request {
 impl State {
     pub(crate) fn new(options: SourceOptions) -> Arc<Self> {
         Arc::new(Self {
-            flags: AtomicU32::new(VALID),
+            flags: Flags::new(),
             handles: AtomicU32::new(0),
             home: AtomicU64::new(0),
             home_index: AtomicU32::new(0),
@@ -98,41 +98,33 @@ impl State {
     }
 
     pub(crate) fn is_valid(&self) -> bool {
-        self.flags.load(Ordering::Acquire) & VALID != 0
+        self.flags.has(VALID)
     }
 
     /// Makes it invalid; says whether it was valid.
     pub(crate) fn clear_valid(&self) -> bool {
-        self.flags.fetch_and(!VALID, Ordering::AcqRel) & VALID != 0
+        self.flags.clear(VALID)
     }
 
     /// Sets the signal; says whether it was not set before.
     pub(crate) fn set_signalled(&self) -> bool {
-        // The load keeps a flood of signals from taking the cache line away from the loop each time. It may not be
-        // passed by what the caller wrote before: the fence in front orders that against the loop's taking the signal.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.flags.load(Ordering::Relaxed) & SIGNALLED != 0 {
-            return false;
-        }
-        self.flags.fetch_or(SIGNALLED, Ordering::AcqRel) & SIGNALLED == 0
+        self.flags.set_signalled()
     }
 
     pub(crate) fn is_signalled(&self) -> bool {
-        self.flags.load(Ordering::Acquire) & SIGNALLED != 0
+        self.flags.has(SIGNALLED)
     }
 
     /// Takes the signal; says whether it was there.
     pub(crate) fn take_signal(&self) -> bool {
-        let taken = self.flags.fetch_and(!SIGNALLED, Ordering::AcqRel) & SIGNALLED != 0;
-        std::sync::atomic::fence(Ordering::SeqCst);
-        taken
+        self.flags.take_signal()
     }
 
     /// Claims one callback: true if the source was valid at that moment, and then `end` must follow.
     ///
     /// One read-modify-write decides between this and `clear_valid`, so after `clear_valid` no callback begins.
     pub(crate) fn begin(&self) -> bool {
-        if self.flags.fetch_add(RUNNING, Ordering::AcqRel) & VALID != 0 {
+        if self.flags.begin() {
             return true;
         }
         self.end();
@@ -141,8 +133,7 @@ impl State {
 
     /// Ends what `begin` claimed.
     pub(crate) fn end(&self) {
-        let before = self.flags.fetch_sub(RUNNING, Ordering::AcqRel);
-        if before & AWAITED != 0 {
+        if self.flags.end() {
             // Taking the lock orders this after the waiter's look at the count.
             drop(ENDED.0.lock().unwrap_or_else(PoisonError::into_inner));
             ENDED.1.notify_all();
@@ -155,8 +146,8 @@ impl State {
             return;
         }
         let mut guard = ENDED.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.flags.fetch_or(AWAITED, Ordering::AcqRel);
-        while self.flags.load(Ordering::Acquire) / RUNNING > own {
+        self.flags.set(AWAITED);
+        while self.flags.running() > own {
             guard = ENDED.1.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
         drop(guard);
@@ -197,8 +188,9 @@ impl State {
             return false;
         }
         let rest = homes.rest.get_or_insert_default();
-        rest.homes.push((Arc::clone(shared), key, Arc::default()));
-        self.flags.fetch_or(SEVERAL, Ordering::AcqRel);
+        let mark = Arc::new(Mark::new());
+        rest.homes.push((Arc::clone(shared), key, mark));
+        self.flags.set(SEVERAL);
         true
     }
 
@@ -213,7 +205,7 @@ impl State {
         {
             left = homes.first.take();
             self.home.store(0, Ordering::Relaxed);
-            self.flags.fetch_and(!NOTICED, Ordering::AcqRel);
+            self.flags.clear(NOTICED);
         }
         if let Some(rest) = &mut homes.rest {
             rest.homes.retain(|home| home.0.id != loop_id);
@@ -251,12 +243,12 @@ impl State {
 
     /// Whether it is, or was, in several loops, so that one may have to tell the others.
     pub(crate) fn is_in_several(&self) -> bool {
-        self.flags.load(Ordering::Acquire) & SEVERAL != 0
+        self.flags.has(SEVERAL)
     }
 
     /// Claims the one call of `invalidated`: true for the first who asks.
     pub(crate) fn claim_end(&self) -> bool {
-        self.flags.fetch_or(TOLD, Ordering::AcqRel) & TOLD == 0
+        self.flags.set(TOLD)
     }
 
     /// Asks something of the source in every loop it is in but one, which has granted it already.
@@ -279,18 +271,18 @@ impl State {
                 .retain(|old| old.0 != id || !request.replaces(old.1));
             rest.requests.push((id, request));
         }
-        self.flags.fetch_or(REQUESTED, Ordering::AcqRel);
+        self.flags.set(REQUESTED);
         self.tell(&homes, granted);
     }
 
-    /// Takes back the mark that a notice is on its way to the first loop.
-    pub(crate) fn clear_noticed(&self) {
-        self.flags.fetch_and(!NOTICED, Ordering::AcqRel);
+    /// Takes back the mark that a notice is on its way to the first loop, and then says whether it is signalled.
+    pub(crate) fn heed(&self) -> bool {
+        self.flags.heed()
     }
 
     /// What other threads asked for in that loop.
     pub(crate) fn take_requests(&self, loop_id: u64) -> Vec<Request> {
-        if self.flags.load(Ordering::Acquire) & REQUESTED == 0 {
+        if !self.flags.has(REQUESTED) {
             return Vec::new();
         }
         let mut homes = self.lock();
@@ -305,7 +297,7 @@ impl State {
         let own = own.collect();
         rest.requests.retain(|request| request.0 != loop_id);
         if rest.requests.is_empty() {
-            self.flags.fetch_and(!REQUESTED, Ordering::AcqRel);
+            self.flags.clear(REQUESTED);
         }
         own
     }
@@ -346,15 +338,15 @@ impl State {
     fn tell(&self, homes: &Homes, knows: u64) {
         let first = homes.first.as_ref().filter(|home| home.0.id != knows);
         if let Some((shared, key)) = first {
-            if self.flags.fetch_or(NOTICED, Ordering::AcqRel) & NOTICED == 0 {
+            if self.flags.set(NOTICED) {
                 // A closed loop has nothing left that could be told.
                 drop(shared.post(Message::Notice(*key, None)));
             }
         }
         let rest = homes.rest.iter().flat_map(|rest| &rest.homes);
-        for (shared, key, noticed) in rest.filter(|home| home.0.id != knows) {
-            if !noticed.swap(true, Ordering::AcqRel) {
-                drop(shared.post(Message::Notice(*key, Some(Arc::clone(noticed)))));
+        for (shared, key, mark) in rest.filter(|home| home.0.id != knows) {
+            if mark.claim() {
+                drop(shared.post(Message::Notice(*key, Some(Arc::clone(mark)))));
             }
         }
     }
@@ -377,20 +369,3 @@ impl fmt::Debug for State {
 
 /// Where those wait who wait for a callback to end. One for all sources: waiting is rare, and memory is not.
 static ENDED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
-
-/// No callback has been forbidden yet.
-const VALID: u32 = 1;
-/// A signal has been given and not been taken.
-const SIGNALLED: u32 = 2;
-/// A notice is on its way to the first loop.
-const NOTICED: u32 = 4;
-/// Somebody waits for running callbacks to end, or has done so.
-const AWAITED: u32 = 8;
-/// There may be requests from other threads.
-const REQUESTED: u32 = 16;
-/// It has been in more than one loop at a time.
-const SEVERAL: u32 = 32;
-/// `invalidated` has been called, or is about to be.
-const TOLD: u32 = 64;
-/// One running callback. The bits above are enough for four million, one inside the other: no stack is that deep.
-const RUNNING: u32 = 1 << 10;
