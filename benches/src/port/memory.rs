@@ -104,7 +104,7 @@ impl Peer for SharedMemory {
     }
 
     fn can(&self, task: Task, ends: Ends) -> bool {
-        let fits = task.size.is_multiple_of(8) && task.size / 8 <= WORDS_MAX;
+        let fits = task.size % 8 == 0 && task.size / 8 <= WORDS_MAX;
         task.role == Role::Echo && ends == Ends::Threads && fits
     }
 }
