@@ -10,6 +10,7 @@ mod crowds;
 mod death;
 mod deferring;
 mod delivery;
+mod departing;
 mod descriptors;
 mod ending;
 mod finding;
