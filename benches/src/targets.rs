@@ -1,6 +1,8 @@
 //! The targets: what each needs measured, and when it is met.
 
 mod list;
+mod loops;
+mod ports;
 mod sample;
 
 use benches::{Reference, Result};
@@ -10,7 +12,7 @@ use sample::Sample;
 pub(crate) struct Target {
     number: &'static str,
     asks: &'static str,
-    judge: fn(&mut Sample, &Reference) -> Result<Vec<Ratio>>,
+    judge: fn(&mut Sample, &Reference) -> Verdict,
 }
 
 /// A measured figure and its limit.
@@ -33,6 +35,18 @@ impl Ratio {
             Limit::AtMost(most) => self.measured <= most,
             Limit::AtLeast(least) => self.measured >= least,
         }
+    }
+}
+
+/// What a target's judge finds.
+type Verdict = Result<Vec<Ratio>>;
+
+/// A figure with its limit.
+fn at(what: &'static str, measured: f64, limit: Limit) -> Ratio {
+    Ratio {
+        what,
+        measured,
+        limit,
     }
 }
 
