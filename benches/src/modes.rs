@@ -1,4 +1,4 @@
-//! What modes and descriptors cost as they become more: `cargo run -p benches --release --bin modes`.
+//! What modes and descriptors cost as they become more: `cargo run -p benches --release --bin many-modes`.
 //!
 //! Three curves, each a line per size with the median of five rounds: adding a source to k modes, for each mode; a pass of
 //! one mode beside m others that do not run; serving n descriptors that are all ready, for each, and serving one that is
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         maximum: limit.maximum,
     };
     setrlimit(Resource::Nofile, raised)?;
-    println!("bench=modes descriptors-allowed={:?}", limit.maximum);
+    println!("bench=many-modes descriptors-allowed={:?}", limit.maximum);
     curve(
         "add-to-modes",
         "ns-per-mode",
@@ -68,7 +68,7 @@ fn curve(
     for (figures, size) in rounds.iter().zip(sizes) {
         let ratio = figures.median() / floor;
         println!(
-            "bench=modes peer=runloop size={size} metric={metric}-{unit} {figures} ratio={ratio:.2}"
+            "bench=many-modes peer=runloop size={size} metric={metric}-{unit} {figures} ratio={ratio:.2}"
         );
     }
     Ok(())
@@ -90,7 +90,7 @@ fn add_to_modes(modes: usize) -> Result<f64> {
     Ok(per(begun.elapsed(), modes.len()))
 }
 
-/// What a run in a private mode whose source is ready costs over the bare wait: `… --bin modes -- case` prints it.
+/// What a run in a private mode whose source is ready costs over the bare wait: `… --bin many-modes -- case` prints it.
 fn measure_private_run() -> Result<()> {
     let run_loop = RunLoop::current();
     let private = named(1)[0];

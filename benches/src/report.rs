@@ -45,4 +45,12 @@ fn run_all() -> Result<String> {
     Ok(text)
 }
 
-const PROGRAMS: [&str; 6] = ["port", "wake", "dispatch", "timers", "modes", "idle"];
+const PROGRAMS: [&str; 7] = [
+    "port",
+    "wake",
+    "dispatch",
+    "timers",
+    "lateness",
+    "many-modes",
+    "idle",
+];
