@@ -57,7 +57,7 @@ impl UnixSignal {
     /// ```
     /// use runloop::UnixSignal;
     /// assert_eq!(UnixSignal::realtime(2).unwrap().to_string(), "SIGRTMIN+2");
-    /// assert_eq!(UnixSignal::realtime(1_000), None);
+    /// assert_eq!(UnixSignal::realtime(200), None);
     /// ```
     #[must_use]
     pub fn realtime(place: u8) -> Option<Self> {
