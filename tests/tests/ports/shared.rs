@@ -91,7 +91,10 @@ fn what_came_behind_a_message_that_takes_long_is_served_by_another_thread() {
         remote.send(1, b"").unwrap();
         remote.send(2, b"").unwrap();
         wait_until(|| log.count() == 3);
-        assert_eq!(log.take(), ["1 begins", "2", "1 ends"]);
+        // Which of two threads gets to its handler first is nobody's promise.
+        let mut served = log.take();
+        served[..2].sort();
+        assert_eq!(served, ["1 begins", "2", "1 ends"]);
         // The second comes when the first is being served.
         remote.send(1, b"").unwrap();
         wait_until(|| log.count() == 1);
