@@ -68,10 +68,13 @@ fn what_is_resident_does_not_grow_with_the_number_of_messages() {
             }
         };
         talk(10);
-        let before = resident();
-        talk(50);
-        let after = resident();
-        // A leak of eight bytes for each message would be more.
-        assert!(after < before + 300, "{before} KiB, then {after} KiB");
+        // A leak of eight bytes for each message would be more, each time; how much of the rings is resident differs.
+        let mut found = vec![resident()];
+        let grows = (0..4).all(|_| {
+            talk(50);
+            found.push(resident());
+            found[found.len() - 1] >= found[found.len() - 2] + 300
+        });
+        assert!(!grows, "{found:?} KiB");
     });
 }
