@@ -123,6 +123,21 @@ pub(crate) fn two_sides<A, B: Send>(
     })
 }
 
+/// One side posts numbers with `send`, the other takes them with `receive` and checks their order.
+pub(crate) fn flood(
+    plan: Plan,
+    mut receive: impl FnMut() -> Result<u64>,
+    send: impl FnMut(u64) -> Result<()> + Send,
+) -> Result<Duration> {
+    let first = || (0..plan.count).try_for_each(|number| agree(receive()?, number));
+    two_sides(plan, first, || post_all(plan, send))
+}
+
+/// Posts all numbers.
+pub(crate) fn post_all(plan: Plan, send: impl FnMut(u64) -> Result<()>) -> Result<()> {
+    (0..plan.count).try_for_each(send)
+}
+
 /// Checks that what was taken in is what was posted.
 pub(crate) fn agree(taken: u64, posted: u64) -> Result<()> {
     if taken == posted {

@@ -1,6 +1,6 @@
 //! Other event loops, each woken as its documentation says.
 
-use crate::{Peer, Plan, agree, two_sides};
+use crate::{Peer, Plan, agree, flood, post_all, two_sides};
 use benches::Result;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -92,12 +92,7 @@ fn calloop_flood(plan: Plan) -> Result<Duration> {
         }
         Ok(())
     };
-    let second = move || {
-        for number in 0..plan.count {
-            sender.send(number)?;
-        }
-        Ok(())
-    };
+    let second = || post_all(plan, |number| Ok(sender.send(number)?));
     two_sides(plan, first, second)
 }
 
@@ -196,28 +191,15 @@ fn tokio_flood(plan: Plan) -> Result<Duration> {
             Ok(())
         })
     };
-    let second = move || {
-        for number in 0..plan.count {
-            sender.blocking_send(number)?;
-        }
-        Ok(())
-    };
+    let second = || post_all(plan, |number| Ok(sender.blocking_send(number)?));
     two_sides(plan, first, second)
 }
 
 fn crossbeam_flood(plan: Plan) -> Result<Duration> {
     let (sender, receiver) = crossbeam_channel::bounded(1_024);
-    let first = move || {
-        for number in 0..plan.count {
-            agree(receiver.recv()?, number)?;
-        }
-        Ok(())
-    };
-    let second = move || {
-        for number in 0..plan.count {
-            sender.send(number)?;
-        }
-        Ok(())
-    };
-    two_sides(plan, first, second)
+    flood(
+        plan,
+        || Ok(receiver.recv()?),
+        |number| Ok(sender.send(number)?),
+    )
 }

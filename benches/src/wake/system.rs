@@ -1,6 +1,6 @@
 //! The bare system: a futex, an event descriptor in a poll set of its own, and the standard library's channel.
 
-use crate::{Plan, agree, two_sides};
+use crate::{Plan, agree, flood, two_sides};
 use benches::Result;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::{read, write};
@@ -69,17 +69,9 @@ pub(crate) fn eventfd_ping_pong(plan: Plan) -> Result<Duration> {
 /// A thread floods another by the standard library's bounded channel.
 pub(crate) fn flood_std(plan: Plan) -> Result<Duration> {
     let (sender, receiver) = sync_channel(1_024);
-    let first = move || {
-        for number in 0..plan.count {
-            agree(receiver.recv()?, number)?;
-        }
-        Ok(())
-    };
-    let second = move || {
-        for number in 0..plan.count {
-            sender.send(number)?;
-        }
-        Ok(())
-    };
-    two_sides(plan, first, second)
+    flood(
+        plan,
+        || Ok(receiver.recv()?),
+        |number| Ok(sender.send(number)?),
+    )
 }

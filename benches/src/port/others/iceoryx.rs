@@ -9,8 +9,11 @@ use std::path::Path;
 
 pub(crate) struct Iceoryx;
 
+/// A service of bytes in both directions.
+type Service = PortFactory<ipc::Service, [u8], (), [u8], ()>;
+
 /// The service of a case, and the node that holds it.
-fn service(place: &Path) -> Result<PortFactory<ipc::Service, [u8], (), [u8], ()>> {
+fn service(place: &Path) -> Result<Service> {
     set_log_level(LogLevel::Fatal);
     let node = NodeBuilder::new().create::<ipc::Service>()?;
     let name = place.file_name().and_then(|name| name.to_str());
