@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-cargo build --quiet --package examples
+cargo build --quiet --package examples --bin port_server --bin port_client
 bin="${CARGO_TARGET_DIR:-target}/debug"
 name="org.example.main-job.$$"
 
