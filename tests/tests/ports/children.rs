@@ -7,10 +7,9 @@ use std::time::Duration;
 use messageport::{Directory, LocalPort, Message, Options, RemotePort, Reply};
 use runloop::{Limit, Mode, ReturnAfter, RunLoop};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use tests::Watchdog;
 
 use crate::descriptors::{hoard, lower_the_limit};
-use crate::support::{Place, pattern};
+use crate::support::{Place, pattern, watchdog};
 
 /// A process in a role; it is killed when this is dropped.
 pub(crate) struct Child {
@@ -114,7 +113,7 @@ fn child_entry() {
     let Ok(role) = std::env::var(ROLE) else {
         return;
     };
-    let _watchdog = Watchdog::new();
+    let _watchdog = watchdog();
     let directory = Directory::open(std::env::var_os(PLACE).unwrap()).unwrap();
     let name = std::env::var(NAME).unwrap();
     match role.as_str() {
@@ -128,6 +127,7 @@ fn child_entry() {
         "crowded" => run_short(&directory, &name),
         "mutual" => ask_each_other(&directory, &name),
         "visitor" => crate::limits::visit(&directory, &name, say),
+        "contender" => crate::racing::contend(&directory, &name, say, listen),
         "asker" => crate::deferring::ask(&directory, &name, || say("ready")),
         role => panic!("there is no role {role}"),
     }

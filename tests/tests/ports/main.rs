@@ -1,4 +1,8 @@
 //! What message ports promise: names, delivery, how each call can end, and what a hostile or dying peer can do.
+//!
+//! An ordinary run is short. In the full one a hundred processes race for a name a thousand times, and ten million messages go
+//! through one link; it prints what it has done:
+//! `PORTS_FULL=1 cargo test -p tests --test ports -- --nocapture --test-threads=1 racing:: threads:: memory::`.
 
 mod support;
 mod raw;
@@ -24,6 +28,7 @@ mod modes;
 mod names;
 mod noticing;
 mod queues;
+mod racing;
 mod reentrancy;
 mod refusing;
 mod room;

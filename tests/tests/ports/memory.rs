@@ -3,7 +3,7 @@
 use messageport::{Message, Reply};
 use tests::{Watchdog, in_own_process};
 
-use crate::support::{Place, Server, pass, patiently};
+use crate::support::{Place, Server, pass, patiently, scaled, watchdog};
 
 /// What is resident of this process, in KiB.
 fn resident() -> u64 {
@@ -52,7 +52,7 @@ fn a_link_that_is_not_used_has_no_memory() {
 #[test]
 fn what_is_resident_does_not_grow_with_the_number_of_messages() {
     in_own_process!({
-        let _watchdog = Watchdog::new();
+        let _watchdog = watchdog();
         let place = Place::new();
         let _server = Server::start(&place, "many", |message: Message| {
             if message.wants_reply() {
@@ -74,8 +74,10 @@ fn what_is_resident_does_not_grow_with_the_number_of_messages() {
         };
         talk(10);
         let before = resident_beside_rings();
-        talk(50);
+        let thousands = scaled(50, 10_000);
+        talk(thousands);
         let after = resident_beside_rings();
+        println!("{thousands},000 messages: {before} KiB, then {after} KiB");
         // A leak of eight bytes for each message would be more.
         assert!(after < before + 300, "{before} KiB, then {after} KiB");
         // How much of a ring is resident depends on how far its reader has ever been behind; it has 4 MiB and a page.

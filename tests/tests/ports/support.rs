@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use messageport::{Directory, LocalPort, Message, Options, RemotePort, Reply};
 use runloop::{Handle, Limit, Mode, ReturnAfter, RunLoop};
+use tests::Watchdog;
 
 /// A directory of names of its own, which goes with it.
 pub(crate) struct Place {
@@ -119,6 +120,24 @@ impl Drop for Server {
             ended.unwrap().expect("the server has not panicked");
         }
     }
+}
+
+/// How much of something a test does: less in an ordinary run than in the full one.
+pub(crate) fn scaled(ordinary: usize, full: usize) -> usize {
+    if is_full_run() { full } else { ordinary }
+}
+
+/// A watchdog that waits longer in a full run.
+pub(crate) fn watchdog() -> Watchdog {
+    if is_full_run() {
+        Watchdog::with_limit(Duration::from_secs(3_600))
+    } else {
+        Watchdog::new()
+    }
+}
+
+pub(crate) fn is_full_run() -> bool {
+    std::env::var_os("PORTS_FULL").is_some()
 }
 
 /// Bytes of which each part differs from the others, and from those of another seed.

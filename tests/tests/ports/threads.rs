@@ -1,12 +1,14 @@
 //! Several threads share a remote: each gets its own replies, at once, whoever reads them.
 
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use messageport::{Message, Reply};
+use runloop::{Mode, RunLoop};
 use tests::Watchdog;
 
 use crate::children::{Child, ECHO};
-use crate::support::{Place, Server, patiently, pattern, within};
+use crate::support::{Place, Server, patiently, pattern, scaled, wait_until, watchdog, within};
 
 #[test]
 pub(crate) fn eight_threads_over_one_remote_get_each_its_own_replies() {
@@ -50,6 +52,64 @@ fn a_thread_whose_request_takes_long_keeps_no_other_waiting() {
     go.send(()).unwrap();
     waiting.join().unwrap().unwrap();
     drop(slow);
+}
+
+#[test]
+fn eight_threads_are_answered_while_a_callback_of_a_ninth_sleeps_on_the_same_remote() {
+    let _watchdog = watchdog();
+    let place = Place::new();
+    let (later, deferred) = channel();
+    let _server = Server::start(&place, "busy", move |mut message: Message| {
+        if message.id() == 2 {
+            later.send(message.defer().unwrap()).unwrap();
+        }
+        message.into_payload()
+    });
+    let remote = place.connect("busy");
+    let (told, asks) = channel();
+    let sleeper = std::thread::spawn({
+        let remote = remote.clone();
+        move || {
+            told.send(RunLoop::current().handle()).unwrap();
+            let options = patiently().in_mode(Mode::DEFAULT);
+            remote.request_with(2, b"", options).unwrap()
+        }
+    });
+    let (its_loop, responder) = (asks.recv().unwrap(), deferred.recv().unwrap());
+    // Whoever takes in for all as long as it waits would be this one.
+    wait_until(|| its_loop.is_waiting().unwrap());
+    let (entered, sleeping) = channel();
+    let (wake, woken) = channel::<()>();
+    let sleep = move |_: &RunLoop| {
+        entered.send(()).unwrap();
+        woken.recv().unwrap();
+    };
+    assert!(
+        its_loop.perform(Mode::DEFAULT, sleep).is_ok(),
+        "it is there"
+    );
+    sleeping.recv().unwrap();
+    // It sleeps until all others have all their replies.
+    let ask = |thread: u32| {
+        let remote = remote.clone();
+        move || {
+            for round in 0..u32::try_from(scaled(500, 10_000)).unwrap() {
+                let sent = [thread, round].map(u32::to_le_bytes).concat();
+                let reply = remote.request_with(1, &sent, patiently()).unwrap();
+                assert_eq!(&reply[..], sent, "its own");
+            }
+        }
+    };
+    let threads: Vec<_> = (0..8)
+        .map(|thread| std::thread::spawn(ask(thread)))
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    responder.reply("slept").unwrap();
+    wake.send(()).unwrap();
+    assert_eq!(&sleeper.join().unwrap()[..], b"slept");
+    assert_eq!(remote.late_replies(), 0, "no reply was given to nobody");
 }
 
 #[test]
