@@ -1,4 +1,4 @@
-//! What is sent arrives: before anybody serves the port, of every size, with every number, in order.
+//! What is sent arrives: before anybody serves the port, with every number, in order.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,10 +8,7 @@ use runloop::{Limit, Mode, Outcome, ReturnAfter, RunLoop};
 use tests::{Log, Watchdog};
 
 use crate::children::Child;
-use crate::support::{Place, Server, assert_same, pass, patiently, pattern, run_until};
-
-/// The size of the ring in each direction, by default.
-const RING: usize = 4 << 20;
+use crate::support::{Place, Server, pass, patiently, pattern, run_until};
 
 #[test]
 pub(crate) fn what_is_sent_before_the_port_is_in_a_loop_is_delivered_when_it_is() {
@@ -93,48 +90,6 @@ fn no_bytes_are_an_empty_message_and_no_answer_is_an_empty_reply() {
     for id in 0..3 {
         assert!(remote.request(id, &[]).unwrap().is_empty(), "{id}");
     }
-}
-
-#[test]
-pub(crate) fn messages_and_replies_of_every_size_arrive_as_they_are() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    let _server = Server::echo(&place, "sizes");
-    let remote = place.connect("sizes");
-    let around = |size: usize| [size - 1, size, size + 1];
-    let small = [0, 1, 31, 32, 33, 63, 64, 65].into_iter();
-    let page = (4_096 - 64..=4_096 + 64).step_by(16);
-    let pages = [4_095, 4_097, 8_191, 8_192, 8_193, 65_535, 65_536, 65_537].into_iter();
-    let halves = around(RING / 2)
-        .into_iter()
-        .chain(around(RING / 2 - 64 - 32 * 33));
-    let wholes = around(RING).into_iter().chain(around(RING - 64));
-    for size in small.chain(page).chain(pages).chain(halves).chain(wholes) {
-        let sent = pattern(size, size);
-        let reply = remote.request_with(7, &sent, patiently()).unwrap();
-        assert_same(&reply, &sent, &format!("a message of {size} bytes"));
-    }
-}
-
-#[test]
-fn sixty_four_mebibytes_go_there_and_back_and_a_quarter_of_a_gibibyte_goes_there() {
-    let _watchdog = Watchdog::new();
-    let place = Place::new();
-    let server = Server::start(&place, "large", |message: Message| match message.id() {
-        1 => Reply::from(message.data().to_vec()),
-        // So large a message is not copied a third time only to be compared.
-        _ => format!("{} {:?}", message.data().len(), message.data().last()).into(),
-    });
-    let remote = place.connect("large");
-    let sent = pattern(64 << 20, 64);
-    let reply = remote.request_with(1, &sent, patiently()).unwrap();
-    assert_same(&reply, &sent, "64 MiB");
-    drop(reply);
-    let mut sent = vec![0; 256 << 20];
-    sent[(256 << 20) - 1] = 9;
-    let reply = remote.request_with(2, &sent, patiently()).unwrap();
-    assert_eq!(String::from_utf8_lossy(&reply), "268435456 Some(9)");
-    drop(server);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What message ports promise: names, delivery, how each call can end, and what a hostile or dying peer can do.
 //!
-//! An ordinary run is short. In the full one a hundred processes race for a name a thousand times, and ten million messages go
-//! through one link; it prints what it has done:
-//! `PORTS_FULL=1 cargo test -p tests --test ports -- --nocapture --test-threads=1 racing:: threads:: memory::`.
+//! An ordinary run is short. In the full one a hundred processes race for a name a thousand times, ten million messages go
+//! through one link, and messages of a gibibyte there and back, for which it needs 8 GiB of memory; it prints what it has
+//! done: `PORTS_FULL=1 cargo test -p tests --test ports -- --nocapture --test-threads=1 racing threads memory sizes::`.
 
 mod support;
 mod raw;
@@ -33,6 +33,7 @@ mod reentrancy;
 mod refusing;
 mod room;
 mod shared;
+mod sizes;
 mod slow;
 mod socket_bells;
 mod statuses;

@@ -51,7 +51,8 @@ macro_rules! crowded {
 }
 
 crowded! {
-    sizes: delivery::messages_and_replies_of_every_size_arrive_as_they_are;
+    sizes: sizes::messages_and_replies_of_every_size_arrive_as_they_are_between_threads;
+    sizes_of_another: sizes::messages_and_replies_of_every_size_arrive_as_they_are_between_processes;
     before_it_is_served: delivery::what_is_sent_before_the_port_is_in_a_loop_is_delivered_when_it_is;
     in_order: delivery::the_messages_of_one_link_arrive_in_the_order_in_which_they_were_sent;
     many_threads: threads::eight_threads_over_one_remote_get_each_its_own_replies;
