@@ -206,6 +206,18 @@ pub enum TransportError {
         /// The limit.
         limit: u64,
     },
+    /// More descriptors than travel with one message; see
+    /// [`DESCRIPTORS_MAX`](crate::RemotePort::DESCRIPTORS_MAX).
+    #[error("no more than {limit} descriptors travel with one message")]
+    TooManyDescriptors {
+        /// The limit.
+        limit: usize,
+    },
+    /// A descriptor of the message, or of its reply, is of a kind that the system passes to nobody, as one of an
+    /// `io_uring` is; or the port's reply has too many. A message was not sent, and a request that was sent has been
+    /// handled.
+    #[error("the message has descriptors that cannot be passed on")]
+    Unpassable,
     /// The port holds too many replies that this process has not read.
     #[error("the port has too much to send back")]
     Overload,

@@ -20,4 +20,4 @@ pub(crate) use first::Hello;
 pub(crate) use introduce::{Greeting, IntroduceError, introduce, receive};
 pub(crate) use packet::{Packet, send_refused};
 pub(crate) use peer::Peer;
-pub(crate) use rights::{peek, take_off};
+pub(crate) use rights::{DESCRIPTORS_MAX, peek, send, take_off};

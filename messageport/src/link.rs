@@ -3,12 +3,16 @@
 //! Shared by the threads of its process. It moves single records and steps of messages, each under a lock that is held for
 //! one copy; what messages mean, and who waits for what, is the business of remotes and ports above.
 
+mod passing;
+
 use crate::bell::Bell;
 use crate::hello::Peer;
 use crate::ring::{End, Lie, Page};
 use crate::statistics::Counters;
-use crate::transfer::{Arrival, Breach, Incoming, Outgoing, Sending, Step};
+use crate::transfer::{Arrival, Breach, Claim, Incoming, Outgoing, Sending, Step};
+use crate::wire::Head;
 use rustix::time::{ClockId, clock_gettime};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +34,8 @@ pub(crate) struct Link {
     /// When something was last sent, likewise.
     sent: AtomicU64,
     counters: Arc<Counters>,
+    /// Held by whoever takes packets off the socket.
+    socket_turn: Mutex<()>,
 }
 
 impl Link {
@@ -52,6 +58,7 @@ impl Link {
             seen_alive: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             counters,
+            socket_turn: Mutex::default(),
         }
     }
 
@@ -130,13 +137,15 @@ impl Link {
         &self,
         mut outgoing: MutexGuard<'_, Outgoing>,
         sending: &mut Sending<P>,
+        descriptors: &[impl AsFd],
     ) -> Result<Step, Lie> {
-        let written = self.write(&mut outgoing, sending)?;
+        let written = self.write(&mut outgoing, sending, descriptors)?;
         drop(outgoing);
         Ok(self.follow(written))
     }
 
-    /// Writes the next step of a message. What it says is to be [followed](Self::follow) when the lock has been given back.
+    /// Writes the next step of a message, with its descriptors ahead of the first. What it says is to be
+    /// [followed](Self::follow) when the lock has been given back.
     ///
     /// # Errors
     ///
@@ -145,9 +154,17 @@ impl Link {
         &self,
         outgoing: &mut Outgoing,
         sending: &mut Sending<P>,
+        descriptors: &[impl AsFd],
     ) -> Result<Written, Lie> {
         self.page.set_processor();
-        let step = outgoing.step(sending)?;
+        let mut kept_back = None;
+        if !descriptors.is_empty() {
+            kept_back = self.pass(outgoing, sending, descriptors)?;
+        }
+        let step = match kept_back {
+            Some(step) => step,
+            None => outgoing.step(sending)?,
+        };
         let must_ring = outgoing.must_ring(step, || self.page.peer_is_elsewhere());
         Ok(Written { step, must_ring })
     }
@@ -189,9 +206,14 @@ impl Link {
     ///
     /// The peer broke the rules; the link is of no more use.
     pub(crate) fn take(&self) -> Result<Arrival, Breach> {
+        self.take_with(|head| self.claim(head))
+    }
+
+    fn take_with(&self, claim: impl FnOnce(&Head) -> Claim) -> Result<Arrival, Breach> {
         let mut incoming = self.incoming();
-        let arrival = incoming.next()?;
-        let must_ring = !matches!(arrival, Arrival::Nothing) && incoming.must_ring();
+        let arrival = incoming.next_with(claim)?;
+        let must_ring =
+            !matches!(arrival, Arrival::Nothing | Arrival::Held(_)) && incoming.must_ring();
         drop(incoming);
         if must_ring {
             self.ring();
@@ -205,7 +227,7 @@ impl Link {
         if !incoming.is_cancel_next() {
             return None;
         }
-        match incoming.next() {
+        match incoming.next_with(|_| Claim::Missing) {
             Ok(Arrival::Message(inbound)) => Some(inbound.head.conversation),
             _ => None,
         }

@@ -4,6 +4,7 @@ use crate::transfer;
 use bytes::Bytes;
 use std::fmt;
 use std::ops::Deref;
+use std::os::fd::OwnedFd;
 
 /// The bytes of a message or a reply: up to 64 of them without an allocation.
 ///
@@ -74,6 +75,8 @@ impl fmt::Debug for Payload {
 #[derive(Debug, Default)]
 pub struct Reply {
     pub(crate) bytes: Bytes,
+    /// What travels beside them.
+    pub(crate) descriptors: Vec<OwnedFd>,
     /// What is called when it is gone.
     pub(crate) after: Option<After>,
 }
@@ -93,6 +96,28 @@ impl Reply {
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Passes descriptors with the reply, in place of what was to be passed before: up to
+    /// [16](crate::RemotePort::DESCRIPTORS_MAX).
+    ///
+    /// The requester gets its own, for the same open files, from
+    /// [`request_with_descriptors`](crate::RemotePort::request_with_descriptors); one that has asked in another way has
+    /// them closed. These are closed when they are on their way, or will never be; a reply that waits for room keeps them
+    /// open until then. If they cannot travel, because they are too many or of a kind that the system does not pass, the
+    /// whole reply is not sent, and the requester is told [so](crate::TransportError::Unpassable).
+    ///
+    /// ```
+    /// use messageport::Reply;
+    /// let file = std::fs::File::open("/dev/null")?;
+    /// let reply = Reply::from("here it is").with_descriptors(vec![file.into()]);
+    /// # drop(reply);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_descriptors(mut self, descriptors: Vec<OwnedFd>) -> Self {
+        self.descriptors = descriptors;
+        self
     }
 
     /// Has something called once the reply is out, which is to say wholly in memory that its requester reads; or once it
@@ -160,7 +185,10 @@ impl From<()> for Reply {
 
 impl From<Bytes> for Reply {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, after: None }
+        Self {
+            bytes,
+            ..Self::default()
+        }
     }
 }
 

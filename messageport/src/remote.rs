@@ -8,6 +8,7 @@ mod connecting;
 mod deadline;
 mod ending;
 mod options;
+mod passing;
 mod waiter;
 mod watcher;
 mod writing;
@@ -145,7 +146,7 @@ impl RemotePort {
     ///
     /// As [`send`](Self::send).
     pub fn send_with(&self, id: i32, data: &[u8], options: Options) -> Result<(), SendError> {
-        let sent = self.client().send(id, data, options);
+        let sent = self.client().send(id, data, &[], options);
         self.client().tell_here();
         sent
     }
@@ -175,9 +176,8 @@ impl RemotePort {
         data: &[u8],
         options: Options,
     ) -> Result<Payload, SendError> {
-        let answer = self.client().request(id, data, options);
-        self.client().tell_here();
-        answer
+        let answer = self.request_with_descriptors(id, data, &[], options);
+        answer.map(|(payload, _)| payload)
     }
 
     /// The name by which the port was found.

@@ -6,11 +6,13 @@
 
 mod order;
 mod incoming;
+mod sending;
 mod outgoing;
 
-pub(crate) use incoming::{Arrival, Inbound, Incoming, Payload};
+pub(crate) use incoming::{Arrival, Claim, Inbound, Incoming, Payload};
 pub(crate) use order::Breach;
-pub(crate) use outgoing::{Outgoing, Sending, Step};
+pub(crate) use outgoing::Outgoing;
+pub(crate) use sending::{Sending, Step};
 
 #[cfg(test)]
 mod tests;

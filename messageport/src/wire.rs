@@ -263,6 +263,8 @@ pub(crate) enum Status {
     Overload,
     /// The request was larger than the port takes.
     TooLarge,
+    /// The answer has descriptors that cannot travel.
+    Unpassable,
 }
 
 impl Status {
@@ -273,14 +275,20 @@ impl Status {
             Self::Invalidated => 1,
             Self::Overload => 2,
             Self::TooLarge => 3,
+            Self::Unpassable => 4,
         }
     }
 
     /// The status that stands in [`Head::aux`] of a reply.
     pub(crate) fn from_aux(aux: u32) -> Option<Self> {
-        [Self::Ok, Self::Invalidated, Self::Overload, Self::TooLarge]
-            .into_iter()
-            .find(|status| status.aux() == aux)
+        Some(match aux {
+            0 => Self::Ok,
+            1 => Self::Invalidated,
+            2 => Self::Overload,
+            3 => Self::TooLarge,
+            4 => Self::Unpassable,
+            _ => return None,
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The most descriptors that any packet carries.
-pub(crate) const DESCRIPTORS_MAX: usize = 16;
+pub(crate) const DESCRIPTORS_MAX: usize = crate::wire::DESCRIPTORS_MAX as usize;
 
 /// A packet that has been looked at and still lies at the head of its socket.
 #[derive(Debug)]

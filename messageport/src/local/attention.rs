@@ -2,9 +2,10 @@
 
 use crate::link::Link;
 use crate::local::connection::Connection;
-use crate::local::core::{AWAKE_MAX, PortCore, TAKES_MAX};
+use crate::local::core::{AWAKE_MAX, Delivery, PortCore, TAKES_MAX};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 impl PortCore {
     /// Puts a connection at the end of the ready list, once.
@@ -55,6 +56,46 @@ impl PortCore {
             return self.dismiss(&connection);
         }
         self.enlist(connection);
+    }
+
+    /// The next record of a client has descriptors for which there is no room: it is left alone until some time has passed.
+    pub(crate) fn hold(&self, connection: &Connection) {
+        self.set_aside(connection);
+        self.look_later(connection);
+    }
+
+    /// Looks at a client again before long: it, or a reply to it, waits for something of which nobody tells.
+    pub(crate) fn look_later(&self, connection: &Connection) {
+        connection.held.store(true, Ordering::Release);
+        let at = Instant::now() + HELD_FOR;
+        let mut state = self.lock();
+        state.again = Some(state.again.map_or(at, |again| again.min(at)));
+        let delivery = state.delivery.clone();
+        drop(state);
+        let next = self.next_look();
+        match delivery {
+            Delivery::Nobody => {}
+            Delivery::Loops(_) => {
+                self.source()
+                    .into_iter()
+                    .for_each(|source| source.set_deadline(next));
+            }
+            Delivery::Queue(dispatcher) => dispatcher.set_deadline(next),
+        }
+    }
+
+    /// Puts those on the ready list that were to be looked at later.
+    pub(crate) fn enlist_held(&self) {
+        let connections: Vec<_> = {
+            let state = self.lock();
+            let all = state.connections.iter();
+            all.map(|(_, connection)| Arc::clone(connection)).collect()
+        };
+        for connection in connections {
+            if connection.held.swap(false, Ordering::AcqRel) {
+                self.enlist(connection);
+            }
+        }
     }
 
     /// Whether somebody may have rung who is not known yet.
@@ -179,3 +220,6 @@ pub(crate) enum Drained {
     /// It had something to say after all.
     Ready,
 }
+
+/// After how long a client is looked at again that waits for something of which nobody tells.
+const HELD_FOR: Duration = Duration::from_millis(10);

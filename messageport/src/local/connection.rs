@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     running: AtomicU32,
     /// It is in the port's ready list.
     pub(crate) listed: AtomicBool,
+    /// It is to be looked at later, without being heard of.
+    pub(super) held: AtomicBool,
     /// Wake-ups in a row that brought nothing.
     pub(super) barren: AtomicU32,
 }
@@ -56,6 +58,7 @@ impl Connection {
             largest_reply: AtomicU64::new(LARGEST),
             running: AtomicU32::new(0),
             listed: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             barren: AtomicU32::new(0),
         }
     }
@@ -99,7 +102,7 @@ impl Connection {
             return Ok(Arrival::Nothing);
         };
         let arrival = link.take();
-        if !matches!(arrival, Ok(Arrival::Nothing)) {
+        if !matches!(arrival, Ok(Arrival::Nothing | Arrival::Held(_))) {
             self.barren.store(0, Ordering::Relaxed);
         }
         arrival
@@ -132,6 +135,7 @@ impl Connection {
     pub(crate) fn hang_up(&self) {
         if let Some(link) = self.link() {
             link.hang_up();
+            link.let_go();
         }
         self.greet(Peer::hang_up);
         let replies = self.outbox().take_replies();

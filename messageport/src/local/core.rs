@@ -5,6 +5,7 @@
 
 use crate::error::RenameError;
 use crate::hub::Hub;
+use crate::link::Link;
 use crate::local::connection::Connection;
 use crate::local::dispatching::Dispatcher;
 use crate::local::doorkeeper::DOOR;
@@ -211,21 +212,26 @@ impl PortCore {
 
     /// Whether nothing more is taken from a client for now, because its replies are not read, or too many of its requests
     /// are still being answered. It is looked at again when that has changed, or it is gone.
-    pub(crate) fn is_choked(&self, connection: &Arc<Connection>) -> bool {
+    pub(crate) fn is_choked(&self, connection: &Connection) -> bool {
         if !connection.is_choked() {
             return false;
         }
         self.set_aside(connection);
         connection.choked.store(true, Ordering::SeqCst);
         // It may have changed in between. Whoever takes the mark goes on with it.
-        connection.is_choked() || !connection.choked.swap(false, Ordering::SeqCst)
+        let choked = connection.is_choked() || !connection.choked.swap(false, Ordering::SeqCst);
+        if choked && connection.link().is_some_and(Link::is_blocked) {
+            // That it has read replies may not be heard.
+            self.look_later(connection);
+        }
+        choked
     }
 
     /// Leaves a connection alone until it rings, or is gone.
-    pub(crate) fn set_aside(&self, connection: &Arc<Connection>) {
+    pub(crate) fn set_aside(&self, connection: &Connection) {
         self.lock()
             .awake
-            .retain(|other| !Arc::ptr_eq(other, connection));
+            .retain(|other| !std::ptr::eq(&raw const **other, connection));
     }
 
     /// Forgets a connection.

@@ -5,7 +5,7 @@ use crate::error::QueueError;
 use crate::local::core::{Delivery, PortCore};
 use crate::local::serving::Serve;
 use crate::queue::{Job, Queue, Work};
-use crate::transfer::Arrival;
+use crate::transfer::{Arrival, Breach};
 use runloop::{
     Cx, Interest, Mode, OnPanic, Ready, Source, SourceHandle, SourceOptions, SourceRef, Token,
 };
@@ -146,6 +146,13 @@ impl Dispatcher {
         }
     }
 
+    /// When its listener looks again.
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        if let Some(listener) = self.listener.get() {
+            listener.set_deadline(deadline);
+        }
+    }
+
     /// The queue is this port's no more.
     pub(super) fn end(&self) {
         self.attached.store(false, Ordering::SeqCst);
@@ -163,12 +170,15 @@ impl Dispatcher {
             let Some(connection) = core.next_ready() else {
                 return;
             };
-            connection.flush();
+            if connection.flush().clogged {
+                core.look_later(&connection);
+            }
             if core.is_choked(&connection) {
                 continue;
             }
             match connection.take() {
                 Ok(Arrival::Nothing) => drop(core.rest(connection)),
+                Ok(Arrival::Held(_)) => core.hold(&connection),
                 Ok(arrival) => {
                     let message = matches!(arrival, Arrival::Message(_));
                     let served = catch_unwind(AssertUnwindSafe(|| {
@@ -184,6 +194,7 @@ impl Dispatcher {
                         return;
                     }
                 }
+                Err(Breach::Over) => {}
                 Err(breach) => {
                     tracing::warn!(port = %core.label, %breach, "a client breaks the rules");
                     core.dismiss(&connection);

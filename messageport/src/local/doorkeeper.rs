@@ -60,7 +60,7 @@ impl PortCore {
         let mut state = self.lock();
         let strangers = state.strangers.clone();
         let over = state.rest.take_if(|rest| rest.until <= now);
-        state.again.take_if(|again| *again <= now);
+        let again = state.again.take_if(|again| *again <= now);
         // The length of a rest is remembered for a while, for the next one.
         state.rest = state
             .rest
@@ -74,6 +74,9 @@ impl PortCore {
             .as_ref()
             .map(|claim| Arc::clone(claim.listener()));
         drop(state);
+        if again.is_some() {
+            self.enlist_held();
+        }
         for connection in strangers {
             let expired = connection.patience <= now;
             if self.welcome(&connection) == Welcome::Later && expired {

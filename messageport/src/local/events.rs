@@ -1,6 +1,6 @@
 //! What the system tells a port: who is at the door, who rang, who is gone.
 
-use crate::bell::{BellKind, Rest, drain};
+use crate::bell::{BellKind, Rest};
 use crate::local::connection::Connection;
 use crate::local::core::{PortCore, TAKES_MAX};
 use crate::local::doorkeeper::{DOOR, Welcome};
@@ -33,10 +33,7 @@ impl PortCore {
             return;
         };
         if link.bell().kind() == BellKind::Socket
-            && matches!(
-                drain(link.bell().descriptor(), &self.counters.wakes),
-                Ok(Rest::Closed) | Err(_)
-            )
+            && matches!(link.drain(), Ok(Rest::Closed) | Err(_))
         {
             link.set_dead();
         }

@@ -3,18 +3,26 @@
 //! It keeps its modes alive meanwhile, so that a loop does not end over it; a client that takes nothing for a while has
 //! lost its claim.
 
-use crate::bell::{BellKind, drain};
+use crate::bell::BellKind;
+use crate::link::Link;
 use crate::local::connection::Connection;
 use crate::local::core::Served;
 use runloop::{Cx, Ready, Source, SourceRef, Token};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Has a loop that served a port send what a client is owed.
 pub(super) fn begin(connection: &Arc<Connection>, served: &[Served]) {
-    let source = SourceRef::new(Farewell(Arc::clone(connection)));
+    if let Some(link) = connection.link() {
+        // What it has sent and nobody has taken is for nobody.
+        link.let_go();
+    }
+    let source = SourceRef::new(Farewell {
+        connection: Arc::clone(connection),
+        patience: Mutex::new(Instant::now() + PATIENCE),
+    });
     let Some(first) = served.first() else { return };
     for served in served
         .iter()
@@ -26,46 +34,53 @@ pub(super) fn begin(connection: &Arc<Connection>, served: &[Served]) {
 }
 
 /// A client that is owed replies.
-struct Farewell(Arc<Connection>);
+struct Farewell {
+    connection: Arc<Connection>,
+    /// When it has lost its claim to them.
+    patience: Mutex<Instant>,
+}
 
 impl Source for Farewell {
     fn attach<'s>(&'s self, cx: &mut Cx<'s, '_>) -> io::Result<()> {
-        let Some(link) = self.0.link() else {
+        let Some(link) = self.connection.link() else {
             return Ok(());
         };
         cx.watch_bell(SOCKET, Arc::clone(link.peer().socket()))?;
         if link.bell().kind() == BellKind::Event {
-            cx.watch_bell(BELL, Arc::new(BellOf(Arc::clone(&self.0))))?;
+            cx.watch_bell(BELL, Arc::new(BellOf(Arc::clone(&self.connection))))?;
         }
-        cx.set_deadline(Instant::now().checked_add(PATIENCE));
         // It may have rung before it was listened to.
         cx.signal();
         Ok(())
     }
 
-    fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, ready: Ready<'_>) {
-        let alive = self.0.link().is_some_and(|link| {
-            let bell = link.bell();
-            // What comes on the socket is a bell at most, and whether it is one does not matter.
-            bell.kind() != BellKind::Socket
-                || drain(bell.descriptor(), &link.counters().wakes).is_ok()
-        });
-        let moved = self.0.flush();
-        let present = alive && self.0.link().is_some_and(crate::link::Link::look);
-        if moved && present && self.0.owes() {
-            return cx.set_deadline(Instant::now().checked_add(PATIENCE));
+    fn perform<'s>(&'s self, cx: &mut Cx<'s, '_>, _: Ready<'_>) {
+        let link = self.connection.link();
+        // Bells on it would not be heard behind what nobody takes.
+        link.into_iter().for_each(Link::purge);
+        let progress = self.connection.flush();
+        let now = Instant::now();
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        if progress.moved {
+            *patience = now + PATIENCE;
         }
-        if !present || !self.0.owes() || ready.deadline.is_some() {
+        let until = *patience;
+        drop(patience);
+        let over = until <= now;
+        if over || !self.connection.owes() || !link.is_some_and(Link::look) {
             if let Some(handle) = cx.handle() {
                 handle.invalidate();
             }
+            return;
         }
+        let soon = progress.clogged.then(|| now + CLOGGED_FOR);
+        cx.set_deadline(Some(soon.map_or(until, |soon| soon.min(until))));
     }
 }
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        self.0.hang_up();
+        self.connection.hang_up();
     }
 }
 
@@ -85,3 +100,5 @@ const SOCKET: Token = Token(0);
 const BELL: Token = Token(1);
 /// How long a client may take for the next part of what it is owed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After how long it is looked whether there is room for descriptors, of which nobody tells.
+const CLOGGED_FOR: Duration = Duration::from_millis(10);

@@ -8,6 +8,7 @@ use crate::message::Payload;
 use crate::pidfd::Credentials;
 use crate::wire::{Head, Kind};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A message, as the handler of a port sees it.
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub struct Message {
     head: Head,
     payload: Payload,
+    descriptors: Vec<OwnedFd>,
     connection: Arc<Connection>,
     port: LocalPort,
 }
@@ -35,13 +37,14 @@ pub struct Message {
 impl Message {
     pub(super) fn new(
         head: Head,
-        payload: Payload,
+        (payload, descriptors): (Payload, Vec<OwnedFd>),
         connection: Arc<Connection>,
         port: LocalPort,
     ) -> Self {
         Self {
             head,
             payload,
+            descriptors,
             connection,
             port,
         }
@@ -77,10 +80,39 @@ impl Message {
         &self.port
     }
 
-    /// The bytes, to keep.
+    /// The bytes, to keep. Descriptors that are left are closed.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         self.payload
+    }
+
+    /// The descriptors that were [passed](crate::RemotePort::send_with_descriptors) with it, in the sender's order: the
+    /// first call has them all, and those that are left are closed with the message. They are closed on exec.
+    ///
+    /// A client may pass anything: files that make their reader wait, sockets, more of the same. Whoever uses a descriptor
+    /// of somebody who is not trusted checks what it is, and reads it without waiting.
+    ///
+    /// While this process can open no more files, a message with descriptors is left where it is, and with it what its
+    /// client has sent after it; the other clients are served. It is tried again every few milliseconds, and nothing is
+    /// lost, nor told to anybody but by the deadlines of that client. A client that says that it has passed what it has not
+    /// loses its link.
+    ///
+    /// ```
+    /// use messageport::Message;
+    /// use std::fs::File;
+    ///
+    /// /// Takes a message for a file, and nothing else.
+    /// fn file_of(mut message: Message) -> Option<File> {
+    ///     let mut descriptors = message.take_descriptors();
+    ///     let file = File::from(descriptors.pop()?);
+    ///     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    ///     (descriptors.is_empty() && is_file).then_some(file)
+    /// }
+    /// # drop(file_of);
+    /// ```
+    #[must_use]
+    pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.descriptors)
     }
 
     /// Leaves the reply to whoever holds the [`Responder`]; what the handler returns is dropped then.
@@ -119,6 +151,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("id", &self.id())
             .field("data", &self.payload)
+            .field("descriptors", &self.descriptors.len())
             .field("wants_reply", &self.wants_reply())
             .field("sender", &self.sender())
             .field("port", &self.port)

@@ -5,10 +5,11 @@ use crate::local::connection::Connection;
 use crate::local::requests::Open;
 use crate::message::{After, Reply};
 use crate::transfer::{Sending, Step};
-use crate::wire::{Head, Kind, Status};
+use crate::wire::{DESCRIPTORS_MAX, Head, Kind, Status};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
@@ -26,6 +27,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 pub(super) struct Departing {
     sending: Sending<Bytes>,
+    descriptors: Vec<OwnedFd>,
     /// What is called when it is gone.
     after: Option<After>,
 }
@@ -33,10 +35,27 @@ pub(super) struct Departing {
 /// What a look at the outbox has brought.
 #[derive(Default)]
 struct Flushed {
-    /// Replies that are sent: their bytes, and what is called now.
-    sent: SmallVec<[(Bytes, Option<After>); 2]>,
-    /// Something found room.
-    moved: bool,
+    /// Replies that are sent.
+    sent: SmallVec<[Departing; 2]>,
+    /// Replies that cannot be.
+    unsent: Vec<Departing>,
+    progress: Progress,
+}
+
+/// What has become of the replies that waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "whoever waits for room of which nobody tells is to be looked at later"]
+pub(crate) struct Progress {
+    /// Some found room.
+    pub(crate) moved: bool,
+    /// The first that is left waits for room for its descriptors, of which nobody tells.
+    pub(crate) clogged: bool,
+}
+
+impl Departing {
+    fn weight(&self) -> usize {
+        self.sending.len() + OVERHEAD + self.descriptors.len() * DESCRIPTOR_OVERHEAD
+    }
 }
 
 impl Outbox {
@@ -52,13 +71,15 @@ impl Outbox {
             msgid: request.msgid,
             aux: status.aux(),
             conversation: request.conversation,
-            nfds: 0,
+            nfds: u16::try_from(reply.descriptors.len()).unwrap_or(u16::MAX),
         };
-        self.bytes += reply.bytes.len() + OVERHEAD;
-        self.replies.push_back(Departing {
+        let reply = Departing {
             sending: Sending::new(head, reply.bytes),
+            descriptors: reply.descriptors,
             after: reply.after,
-        });
+        };
+        self.bytes += reply.weight();
+        self.replies.push_back(reply);
     }
 
     /// Empties it of replies, for a client that is gone.
@@ -68,20 +89,39 @@ impl Outbox {
         std::mem::take(&mut self.replies)
     }
 
+    /// Takes the first reply out.
+    fn pop(&mut self) -> Option<Departing> {
+        let reply = self.replies.pop_front()?;
+        self.bytes -= reply.weight();
+        Some(reply)
+    }
+
+    /// Puts a status in place of the first reply.
+    fn replace(&mut self, status: Status) -> Option<Departing> {
+        let reply = self.pop()?;
+        self.put(*reply.sending.head(), status, Reply::empty());
+        self.replies.rotate_right(1);
+        Some(reply)
+    }
+
     fn flush(&mut self, link: &Link) -> Flushed {
         let mut flushed = Flushed::default();
         while let Some(reply) = self.replies.front_mut() {
-            match link.step(link.outgoing(), &mut reply.sending) {
+            match link.step(link.outgoing(), &mut reply.sending, &reply.descriptors) {
                 Ok(Step::Whole) => {
-                    flushed.moved = true;
+                    flushed.progress.moved = true;
                     link.counters().sent.count();
-                    if let Some(Departing { sending, after }) = self.replies.pop_front() {
-                        let sent = sending.into_payload();
-                        self.bytes -= sent.len() + OVERHEAD;
-                        flushed.sent.push((sent, after));
-                    }
+                    flushed.sent.extend(self.pop());
                 }
-                Ok(Step::Piece { .. }) => flushed.moved = true,
+                Ok(Step::Piece { .. }) => flushed.progress.moved = true,
+                Ok(Step::Clogged) => {
+                    flushed.progress.clogged = true;
+                    break;
+                }
+                Ok(Step::Unpassable) => {
+                    link.counters().discarded.count();
+                    flushed.unsent.extend(self.replace(Status::Unpassable));
+                }
                 Ok(Step::NoRoom | Step::Busy) => match link.outgoing().announce(&reply.sending) {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -115,8 +155,8 @@ impl Connection {
     }
 
     /// Sends a reply, or keeps it until there is room; never waits.
-    pub(crate) fn answer(&self, request: Head, status: Status, reply: Reply) {
-        self.answer_from(self.outbox(), request, status, reply);
+    pub(crate) fn answer(&self, request: Head, status: Status, reply: Reply) -> Progress {
+        self.answer_from(self.outbox(), request, status, reply)
     }
 
     /// As [`answer`](Self::answer), with the outbox locked already.
@@ -126,14 +166,15 @@ impl Connection {
         request: Head,
         status: Status,
         reply: Reply,
-    ) {
+    ) -> Progress {
         // A client that is gone gets nothing, and what the reply wanted to have called hears of it.
         let Some(link) = self.link().filter(|link| !link.is_dead()) else {
             drop(outbox);
             if let Some(link) = self.link() {
                 link.counters().discarded.count();
             }
-            return drop(reply);
+            drop(reply);
+            return Progress::default();
         };
         let size = u64::try_from(reply.bytes.len()).unwrap_or(u64::MAX);
         let mut unsent = None;
@@ -141,6 +182,10 @@ impl Connection {
             unsent = Some(reply);
             link.counters().discarded.count();
             (Status::TooLarge, Reply::empty())
+        } else if reply.descriptors.len() > usize::from(DESCRIPTORS_MAX) {
+            unsent = Some(reply);
+            link.counters().discarded.count();
+            (Status::Unpassable, Reply::empty())
         } else {
             (status, reply)
         };
@@ -149,21 +194,20 @@ impl Connection {
         let flushed = outbox.flush(link);
         drop(outbox);
         drop(unsent);
-        self.follow(flushed);
+        self.follow(flushed)
     }
 
-    /// Sends what has room of the replies that wait; says whether there was any. Those of a client that is gone are
-    /// dropped.
-    pub(crate) fn flush(&self) -> bool {
+    /// Sends what has room of the replies that wait. Those of a client that is gone are dropped.
+    pub(crate) fn flush(&self) -> Progress {
         let mut outbox = self.outbox();
         let Some(link) = self.link().filter(|_| !outbox.replies.is_empty()) else {
-            return false;
+            return Progress::default();
         };
         if link.is_dead() {
             let replies = outbox.take_replies();
             drop(outbox);
             self.discard(replies);
-            return false;
+            return Progress::default();
         }
         let flushed = outbox.flush(link);
         drop(outbox);
@@ -180,18 +224,19 @@ impl Connection {
     }
 
     /// Does what a look at the outbox has brought, with nothing locked: what a reply is made of may be a user's.
-    fn follow(&self, flushed: Flushed) -> bool {
-        if flushed.moved {
+    fn follow(&self, flushed: Flushed) -> Progress {
+        if flushed.progress.moved {
             // The client has made room: its ring was not for nothing.
             self.barren.store(0, Ordering::Relaxed);
         }
-        for (bytes, after) in flushed.sent {
-            drop(bytes);
-            if let Some(after) = after {
+        drop(flushed.unsent);
+        for reply in flushed.sent {
+            drop((reply.sending.into_payload(), reply.descriptors));
+            if let Some(after) = reply.after {
                 after.sent();
             }
         }
-        flushed.moved
+        flushed.progress
     }
 }
 
@@ -199,3 +244,5 @@ impl Connection {
 const OUTBOX_BYTES: usize = 1 << 20;
 /// What a waiting reply weighs beside its bytes, so that empty ones are not for nothing.
 const OVERHEAD: usize = 4_096;
+/// What each of its descriptors weighs: a client that reads nothing keeps few of this process's open.
+const DESCRIPTOR_OVERHEAD: usize = 16 << 10;

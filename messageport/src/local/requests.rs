@@ -1,9 +1,9 @@
 //! The requests of a client that have no reply yet: who is to answer each, and whether anybody still waits for it.
 
 use crate::local::connection::Connection;
-use crate::local::outbox::Outbox;
+use crate::local::outbox::{Outbox, Progress};
 use crate::message::Reply;
-use crate::wire::{Head, Status};
+use crate::wire::{DESCRIPTORS_MAX, Head, Status};
 use std::fmt;
 
 /// A request that has no reply yet.
@@ -36,6 +36,7 @@ pub(super) enum Untaken {
     Cancelled,
     Invalid,
     Overload,
+    TooManyDescriptors,
 }
 
 impl Connection {
@@ -67,31 +68,34 @@ impl Connection {
         request: Head,
         reply: Option<Reply>,
         valid: impl FnOnce() -> bool,
-    ) {
+    ) -> Progress {
         let mut outbox = self.outbox();
         let Some(open) = outbox.find(request.conversation) else {
             // A responder was quicker.
             drop(outbox);
-            return drop(reply);
+            drop(reply);
+            return Progress::default();
         };
         let deferred = open.who != Who::Handler;
         // Looked at under the lock, so that whoever ends the port either is seen here or sees what is written here.
         if deferred && reply.is_some() && valid() {
             open.who = Who::Responder;
             drop(outbox);
-            return drop(reply);
+            drop(reply);
+            return Progress::default();
         }
         let open = outbox.remove(request.conversation);
-        match reply {
+        let progress = match reply {
             Some(reply) if !deferred => self.answer_from(outbox, request, Status::Ok, reply),
             // It panicked, or its port is no more.
             reply => {
                 drop(outbox);
                 drop(reply);
-                self.answer(request, Status::Invalidated, Reply::empty());
+                self.answer(request, Status::Invalidated, Reply::empty())
             }
-        }
+        };
         drop(open);
+        progress
     }
 
     /// A responder answers, if it still may, and there is not too much under way already.
@@ -100,7 +104,7 @@ impl Connection {
         request: Head,
         reply: Reply,
         most: usize,
-    ) -> Result<(), (Untaken, Reply)> {
+    ) -> Result<Progress, (Untaken, Reply, Progress)> {
         let gone = self.link().is_none_or(crate::link::Link::is_dead);
         let mut outbox = self.outbox();
         let bytes = outbox.bytes();
@@ -111,21 +115,24 @@ impl Connection {
             None => Some(Untaken::Invalid),
             Some(open) if open.cancelled => Some(Untaken::Cancelled),
             Some(_) if bytes.saturating_add(reply.bytes.len()) > most => Some(Untaken::Overload),
+            Some(_) if reply.descriptors.len() > DESCRIPTORS_MAX.into() => {
+                Some(Untaken::TooManyDescriptors)
+            }
             Some(_) => None,
         };
         drop(open);
-        match untaken {
-            None => {
-                self.answer(request, Status::Ok, reply);
-                Ok(())
-            }
-            Some(why) => {
-                if why == Untaken::Overload {
-                    self.answer(request, Status::Overload, Reply::empty());
-                }
-                Err((why, reply))
-            }
-        }
+        let told = match untaken {
+            None => return Ok(self.answer(request, Status::Ok, reply)),
+            Some(Untaken::Overload) => Some(Status::Overload),
+            Some(Untaken::TooManyDescriptors) => Some(Status::Unpassable),
+            Some(Untaken::Cancelled | Untaken::Invalid) => None,
+        };
+        let told = told.map(|status| self.answer(request, status, Reply::empty()));
+        Err((
+            untaken.unwrap_or(Untaken::Invalid),
+            reply,
+            told.unwrap_or_default(),
+        ))
     }
 
     /// Whether anybody still waits for the reply to a request, as far as is known here.
@@ -206,7 +213,8 @@ impl Connection {
                 nfds: 0,
             };
             drop(open);
-            self.answer(request, Status::Invalidated, Reply::empty());
+            // What is left of a port that has ended is seen to by whoever takes leave of its clients.
+            let _left = self.answer(request, Status::Invalidated, Reply::empty());
         }
     }
 }

@@ -62,7 +62,8 @@ impl Responder {
     /// # Errors
     ///
     /// [`NotReplied`], with the reply: nobody waits for it any more, the port is invalid and the handler that was given
-    /// the request has returned, or the client leaves too many replies unread, of which it is told.
+    /// the request has returned, the client leaves too many replies unread, of which it is told, or too many descriptors
+    /// are to go with it.
     pub fn reply(mut self, reply: impl Into<Reply>) -> Result<(), NotReplied> {
         self.answered = true;
         self.send(reply.into())
@@ -95,14 +96,22 @@ impl Responder {
         let most = self.core.outbox_max();
         let sent = self.connection.respond(self.request, reply, most);
         self.core.was_answered(&self.connection);
-        sent.map_err(|(untaken, reply)| {
-            let why = match untaken {
-                Untaken::Cancelled => ReplyError::Cancelled,
-                Untaken::Invalid => ReplyError::Invalid,
-                Untaken::Overload => ReplyError::Overload,
-            };
-            NotReplied { why, reply }
-        })
+        let (progress, sent) = match sent {
+            Ok(progress) => (progress, Ok(())),
+            Err((untaken, reply, progress)) => {
+                let why = match untaken {
+                    Untaken::Cancelled => ReplyError::Cancelled,
+                    Untaken::Invalid => ReplyError::Invalid,
+                    Untaken::Overload => ReplyError::Overload,
+                    Untaken::TooManyDescriptors => ReplyError::TooManyDescriptors,
+                };
+                (progress, Err(NotReplied { why, reply }))
+            }
+        };
+        if progress.clogged {
+            self.core.look_later(&self.connection);
+        }
+        sent
     }
 }
 
@@ -158,4 +167,8 @@ pub enum ReplyError {
     /// The client leaves too many replies unread. It is told so as soon as it reads them.
     #[error("the client leaves too many replies unread")]
     Overload,
+    /// It has more descriptors than [travel](crate::RemotePort::DESCRIPTORS_MAX) with one reply. The requester is told
+    /// that it has some that cannot be passed on.
+    #[error("the reply has more descriptors than travel with one")]
+    TooManyDescriptors,
 }

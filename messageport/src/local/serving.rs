@@ -48,7 +48,11 @@ where
     R: Into<Reply>,
 {
     fn deliver(&self, connection: &Arc<Connection>, inbound: Inbound) {
-        let Inbound { head, payload } = inbound;
+        let Inbound {
+            head,
+            payload,
+            descriptors,
+        } = inbound;
         match head.kind {
             Kind::OneWay | Kind::Request => {}
             Kind::Cancel => return connection.cancel(head.conversation),
@@ -66,7 +70,12 @@ where
         }
         self.core.counters.received.count();
         let port = LocalPort::of(port);
-        let message = Message::new(head, Payload(payload), Arc::clone(connection), port.clone());
+        let message = Message::new(
+            head,
+            (Payload(payload), descriptors.0),
+            Arc::clone(connection),
+            port.clone(),
+        );
         running.reply = Some(handler(message).into());
         // Before what may be the last to hold the port.
         drop(running);
@@ -86,10 +95,17 @@ where
                 tracing::warn!(port = %self.core.label, "a message over the limit is dropped");
                 self.core.counters.discarded.count();
                 if head.kind == Kind::Request {
-                    connection.answer(head, Status::TooLarge, Reply::empty());
+                    let progress = connection.answer(head, Status::TooLarge, Reply::empty());
+                    if progress.clogged {
+                        self.core.look_later(connection);
+                    }
                 }
             }
-            Arrival::Nothing | Arrival::Begun(_) | Arrival::Piece | Arrival::Aborted(_) => {}
+            Arrival::Nothing
+            | Arrival::Held(_)
+            | Arrival::Begun(_)
+            | Arrival::Piece
+            | Arrival::Aborted(_) => {}
         }
     }
 }
@@ -122,8 +138,12 @@ impl Drop for Running<'_> {
         }
         if self.request.kind == Kind::Request {
             let valid = || self.core.is_valid();
-            self.connection
+            let progress = self
+                .connection
                 .conclude(self.request, self.reply.take(), valid);
+            if progress.clogged {
+                self.core.look_later(self.connection);
+            }
         }
         if !self.connection.end() {
             return;

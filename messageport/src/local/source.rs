@@ -8,7 +8,7 @@ use crate::local::message::Message;
 use crate::local::serving::{Serve, Serving};
 use crate::message::Reply;
 use crate::spin::Spin;
-use crate::transfer::Arrival;
+use crate::transfer::{Arrival, Breach};
 use runloop::{Cx, Interest, Mode, Prepared, Ready, RunLoop, Source, Stage, Token, Why};
 use std::io;
 use std::sync::Arc;
@@ -44,16 +44,20 @@ where
             let Some(connection) = self.core.next_ready() else {
                 return;
             };
-            connection.flush();
+            if connection.flush().clogged {
+                self.core.look_later(&connection);
+            }
             if self.core.is_choked(&connection) {
                 continue;
             }
             match connection.take() {
                 Ok(Arrival::Nothing) => self.rest(cx, connection),
+                Ok(Arrival::Held(_)) => self.core.hold(&connection),
                 Ok(arrival) => {
                     self.put_back(cx, &connection);
                     self.serving.arrived(&connection, arrival);
                 }
+                Err(Breach::Over) => {}
                 Err(breach) => {
                     tracing::warn!(port = %self.core.label, %breach, "a client breaks the rules");
                     self.core.dismiss(&connection);

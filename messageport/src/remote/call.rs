@@ -8,11 +8,12 @@ use crate::remote::calls::Answer;
 use crate::remote::client::{Client, End};
 use crate::remote::deadline::Deadline;
 use crate::remote::waiter::{PRIVATE, Waiter};
-use crate::remote::writing::{Sent, Writing};
+use crate::remote::writing::{NONE, Sent, Writing};
 use crate::ring::Lie;
 use crate::transfer::{Sending, Step};
-use crate::wire::{Head, Kind, Status};
+use crate::wire::{DESCRIPTORS_MAX, Head, Kind, Status};
 use runloop::{Limit, Mode, Outcome, ReturnAfter};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 impl Client {
@@ -21,11 +22,12 @@ impl Client {
         self: &Arc<Self>,
         id: i32,
         data: &[u8],
+        descriptors: &[BorrowedFd<'_>],
         options: Options,
     ) -> Result<(), SendError> {
-        let mut call = Call::new(self, options, head(Kind::OneWay, id));
+        let mut call = Call::new(self, options, head(Kind::OneWay, id, descriptors)?);
         call.check(data)?;
-        call.put(data).map(drop)
+        call.put(data, descriptors).map(drop)
     }
 
     /// Sends a request and waits for its reply.
@@ -33,15 +35,16 @@ impl Client {
         self: &Arc<Self>,
         id: i32,
         data: &[u8],
+        descriptors: &[BorrowedFd<'_>],
         options: Options,
-    ) -> Result<Payload, SendError> {
-        let mut call = Call::new(self, options, head(Kind::Request, id));
+    ) -> Result<Answered, SendError> {
+        let mut call = Call::new(self, options, head(Kind::Request, id, descriptors)?);
         call.check(data)?;
         if self.is_served_only_here(call.mode) {
             return Err(SendError::WouldDeadlock);
         }
         call.waiter()?;
-        let sent = call.put(data)?;
+        let sent = call.put(data, descriptors)?;
         call.expected = Some(sent.conversation);
         call.wait_for_reply(sent)
     }
@@ -115,9 +118,9 @@ impl<'a> Call<'a> {
     }
 
     /// Gets the message into the ring.
-    fn put(&mut self, data: &[u8]) -> Result<Sent, SendError> {
+    fn put(&mut self, data: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<Sent, SendError> {
         let client = self.client;
-        let mut writing = Writing::new(client, self.head, data);
+        let mut writing = Writing::new(client, self.head, data, descriptors);
         let mut deadline = None;
         loop {
             let asks = self.head.kind == Kind::Request;
@@ -131,7 +134,8 @@ impl<'a> Call<'a> {
                 Step::Whole => return Ok(writing.finish()),
                 Step::Piece { first: true } => writing.go_on_in_pieces(&self.waiter()?.source),
                 Step::Piece { first: false } => {}
-                Step::NoRoom | Step::Busy => {
+                Step::Unpassable => return Err(TransportError::Unpassable.into()),
+                Step::NoRoom | Step::Busy | Step::Clogged => {
                     let timeout = self.options.send_timeout;
                     let until = *deadline.get_or_insert_with(|| Deadline::after(timeout));
                     self.wait_for_room(&mut writing, step, until)?;
@@ -163,10 +167,12 @@ impl<'a> Call<'a> {
         if self.client.is_served_only_here(self.mode) {
             return Err(SendError::WouldDeadlock);
         }
-        self.wait(until)
+        // Of room for descriptors nobody tells.
+        let clogged = step == Step::Clogged;
+        self.wait(if clogged { until.or_soon() } else { until })
     }
 
-    fn wait_for_reply(&mut self, sent: Sent) -> Result<Payload, SendError> {
+    fn wait_for_reply(&mut self, sent: Sent) -> Result<Answered, SendError> {
         let until = Deadline::after(self.options.reply_timeout);
         let mut looked = false;
         loop {
@@ -175,7 +181,12 @@ impl<'a> Call<'a> {
             }
             if self.is_over(sent) {
                 self.client.check();
-                return self.last_look(sent).unwrap_or_else(|| Err(self.end()));
+                let answer = self.last_look(sent);
+                let given_up = matches!(self.client.end(), End::Invalidated | End::Broken);
+                // The reply of a port that is gone may be there, and only wait for room here.
+                if answer.is_some() || given_up || !self.client.is_held() {
+                    return answer.unwrap_or_else(|| Err(self.end()));
+                }
             }
             if looked && until.has_passed() {
                 return self.give_up(sent);
@@ -192,7 +203,7 @@ impl<'a> Call<'a> {
     }
 
     /// At the deadline: what is there wins, then the end of the port, then the deadline.
-    fn give_up(&mut self, sent: Sent) -> Result<Payload, SendError> {
+    fn give_up(&mut self, sent: Sent) -> Result<Answered, SendError> {
         if let Some(answer) = self.last_look(sent) {
             return answer;
         }
@@ -205,18 +216,19 @@ impl<'a> Call<'a> {
     }
 
     /// Takes in what has come, for the last time.
-    fn last_look(&mut self, sent: Sent) -> Option<Result<Payload, SendError>> {
+    fn last_look(&mut self, sent: Sent) -> Option<Result<Answered, SendError>> {
         let own = self.waiter.as_ref().map(|waiter| &waiter.source);
         self.client.take_in(own);
         self.take_answer(sent)
     }
 
-    fn take_answer(&mut self, sent: Sent) -> Option<Result<Payload, SendError>> {
+    fn take_answer(&mut self, sent: Sent) -> Option<Result<Answered, SendError>> {
         let answer = self.client.calls().take_answer(sent.conversation)?;
         self.expected = None;
         Some(match answer {
-            Answer::Reply(payload) => Ok(payload),
+            Answer::Reply(payload, descriptors) => Ok((payload, descriptors)),
             Answer::Status(Status::Overload) => Err(TransportError::Overload.into()),
+            Answer::Status(Status::Unpassable) => Err(TransportError::Unpassable.into()),
             Answer::TooLarge | Answer::Status(Status::TooLarge) => {
                 let most = self.client.link.page().largest().unwrap_or(LARGEST);
                 // What was not too large to be sent has a reply that is.
@@ -235,19 +247,16 @@ impl<'a> Call<'a> {
     fn cancel(&self, sent: Sent) {
         let head = Head {
             kind: Kind::Cancel,
-            conversation: sent.conversation,
-            ..self.head
-        };
-        let head = Head {
             msgid: 0,
             aux: 0,
-            ..head
+            conversation: sent.conversation,
+            nfds: 0,
         };
         let mut cancel = Sending::new(head, &[][..]);
         if let Err(lie) = self
             .client
             .link
-            .step(self.client.link.outgoing(), &mut cancel)
+            .step(self.client.link.outgoing(), &mut cancel, NONE)
         {
             self.client.set_broken(&lie);
         }
@@ -280,7 +289,8 @@ impl<'a> Call<'a> {
         waiter.shared.expect(self.client);
         waiter.run_loop.look_before_sleep(&waiter.source);
         self.waited = true;
-        let limit = until.limit();
+        let held = self.client.is_held();
+        let limit = if held { until.or_soon() } else { until }.limit();
         let outcome = waiter
             .run_loop
             .wait_in_mode(mode, limit, ReturnAfter::FirstSource);
@@ -292,6 +302,9 @@ impl<'a> Call<'a> {
             // The stop was meant for the run around this call, and ends it as soon as the call has returned.
             Outcome::Stopped => self.stopped = true,
             Outcome::Finished | Outcome::TimedOut | Outcome::HandledSource => {}
+        }
+        if held {
+            self.client.take_in(Some(&waiter.source));
         }
         Ok(())
     }
@@ -350,15 +363,24 @@ impl Drop for Call<'_> {
     }
 }
 
-fn head(kind: Kind, msgid: i32) -> Head {
-    Head {
+/// What a message says of itself.
+fn head(kind: Kind, msgid: i32, descriptors: &[BorrowedFd<'_>]) -> Result<Head, TransportError> {
+    let nfds = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
+    if nfds > DESCRIPTORS_MAX {
+        let limit = DESCRIPTORS_MAX.into();
+        return Err(TransportError::TooManyDescriptors { limit });
+    }
+    Ok(Head {
         kind,
         msgid,
         aux: 0,
         conversation: 1,
-        nfds: 0,
-    }
+        nfds,
+    })
 }
+
+/// The bytes of a reply, and what came beside them.
+pub(super) type Answered = (Payload, Vec<OwnedFd>);
 
 /// Why this thread cannot wait on a link.
 fn unwaitable(error: runloop::AddError) -> SendError {

@@ -4,6 +4,7 @@ use crate::message::Payload;
 use crate::wire::Status;
 use runloop::SourceHandle;
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 /// The calls that wait, and the sources by which they are woken.
 #[derive(Debug, Default)]
@@ -36,8 +37,8 @@ pub(crate) struct Writer {
 /// How a request was answered.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// With these bytes.
-    Reply(Payload),
+    /// With these bytes, and what came beside them.
+    Reply(Payload, Vec<OwnedFd>),
     /// Not at all, for this reason.
     Status(Status),
     /// With more than is taken.
@@ -52,6 +53,13 @@ impl Calls {
             owner,
             answer: None,
         });
+    }
+
+    /// Whether somebody waits for the answer to this request, which has not come.
+    pub(super) fn expects(&self, conversation: u64) -> bool {
+        self.waiting
+            .iter()
+            .any(|waiting| waiting.conversation == conversation && waiting.answer.is_none())
     }
 
     /// The answer to a request, if it is there.

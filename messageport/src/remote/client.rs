@@ -3,7 +3,7 @@
 //! There is no leader among the waiting threads: whoever wakes takes in everything that has come, hands it to its owners
 //! and wakes them, and sees to it that the port rings for those who go on sleeping.
 
-use crate::bell::{BellKind, Rest, drain};
+use crate::bell::{BellKind, Rest};
 use crate::hello::{Packet, Refusal, peek, take_off};
 use crate::hub::Hub;
 use crate::link::Link;
@@ -37,9 +37,8 @@ pub(crate) struct Client {
     late_replies: AtomicU64,
     /// Those who wait have been woken because the port is closing.
     closing_told: AtomicBool,
-    /// Held by whoever takes packets off the socket, which is done in two steps: of two at once, one would take off what
-    /// neither has looked at.
-    socket_turn: Mutex<()>,
+    /// The next record waits for room for its descriptors.
+    held: AtomicBool,
     /// Why the port does not serve this link.
     refusal: OnceLock<Refusal>,
     /// The port itself, if it is one of this process.
@@ -82,7 +81,7 @@ impl Client {
             calls: Mutex::default(),
             late_replies: AtomicU64::new(0),
             closing_told: AtomicBool::new(false),
-            socket_turn: Mutex::default(),
+            held: AtomicBool::new(false),
             refusal: OnceLock::new(),
             neighbour,
             notice: Notice::default(),
@@ -119,9 +118,9 @@ impl Client {
             return true;
         }
         self.known_to_end.store(true, Ordering::Release);
-        self.read_refusal();
         // What had been answered before the end is still handed over, and what a closing port is at work on still comes.
         self.take_in(None);
+        self.read_refusal();
         if !alive || self.calls().are_idle() {
             self.finish(GONE);
         }
@@ -145,6 +144,9 @@ impl Client {
         }
         let sources = std::mem::take(&mut calls.sources);
         drop(calls);
+        if self.ended.load(Ordering::Acquire) != OPEN {
+            self.link.let_go();
+        }
         sources.iter().for_each(|(_, source)| source.invalidate());
     }
 
@@ -157,14 +159,17 @@ impl Client {
     fn read_refusal(&self) {
         let socket = self.link.peer().socket();
         let mut bytes = [0; Packet::SIZE];
-        let _turn = self.socket_turn();
+        let _turn = self.link.socket_turn();
         for _ in 0..LAST_WORDS_MAX {
             match peek(socket.as_fd(), &mut bytes) {
-                Ok(peeked) if peeked.length > 0 => {
-                    if let Some(Packet::Refused(why)) = Packet::decode(&bytes[..peeked.length]) {
+                Ok(peeked) if peeked.length > 0 => match Packet::decode(&bytes[..peeked.length]) {
+                    Some(Packet::Refused(why)) => {
                         self.refusal.set(why).ok();
                     }
-                }
+                    // Of a reply for which there is no room yet: it was served, and not refused.
+                    Some(Packet::Descriptors { .. }) => return,
+                    None => {}
+                },
                 // A reset is told once, before what was sent ahead of it.
                 Err(rustix::io::Errno::CONNRESET) => continue,
                 _ => return,
@@ -214,32 +219,36 @@ impl Client {
             }
         }
         let bell = self.link.bell();
-        if bell.kind() == BellKind::Socket {
-            let _turn = self.socket_turn();
-            if matches!(
-                drain(bell.descriptor(), &self.link.counters().wakes),
-                Ok(Rest::Closed) | Err(_)
-            ) {
-                self.link.set_dead();
-            }
+        if bell.kind() == BellKind::Socket && matches!(self.link.drain(), Ok(Rest::Closed) | Err(_))
+        {
+            self.link.set_dead();
         }
     }
 
-    fn socket_turn(&self) -> MutexGuard<'_, ()> {
-        self.socket_turn
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Whether the next record waits for room for its descriptors; nobody is told of that room, so whoever waits for the
+    /// record has to [look again](Self::take_in).
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
     }
 
     /// Takes in everything that has come, hands it to its owners, and wakes those of other threads; `own` is the source of
     /// this one. Says whether something was for this thread.
     pub(crate) fn take_in(&self, own: Option<&SourceHandle>) -> bool {
-        let mut ours = false;
+        let (mut ours, mut held, mut unwanted) = (false, false, None);
         for taken in 0.. {
-            match self.link.take() {
+            let arrival = match unwanted.take() {
+                Some(conversation) => self.link.take_unopened(conversation),
+                None => self.link.take(),
+            };
+            match arrival {
                 // Whoever looks announces on behalf of those who sleep: their bell may have been rung in vain.
                 Ok(Arrival::Nothing) if self.calls().others_wait(own) && self.link.announce() => {}
                 Ok(Arrival::Nothing) => break,
+                Ok(Arrival::Held(head)) if self.calls().expects(head.conversation) => {
+                    held = true;
+                    break;
+                }
+                Ok(Arrival::Held(head)) => unwanted = Some(head.conversation),
                 Ok(Arrival::Message(inbound)) => ours |= self.hand_over(inbound, own),
                 Ok(Arrival::TooLarge(head)) => ours |= self.settle(head, Answer::TooLarge, own),
                 Ok(Arrival::Begun(_) | Arrival::Piece | Arrival::Aborted(_)) => {}
@@ -256,9 +265,22 @@ impl Client {
                 break;
             }
         }
+        self.note_held(held, own);
         self.wake_writers(own);
         self.tell_closing(own);
         ours
+    }
+
+    /// Writes down whether the next record waits for room for its descriptors. All who wait are woken when it begins to, so
+    /// that each looks again by itself: nothing rings for them until then.
+    fn note_held(&self, held: bool, own: Option<&SourceHandle>) {
+        if self.is_held() == held {
+            return;
+        }
+        self.held.store(held, Ordering::Release);
+        if held {
+            self.wake_others(own);
+        }
     }
 
     /// Wakes everybody once the port is closing: of several threads that share a bell on the socket only one hears it.
@@ -266,6 +288,10 @@ impl Client {
         if !self.link.page().peer_is_closing() || self.closing_told.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.wake_others(own);
+    }
+
+    fn wake_others(&self, own: Option<&SourceHandle>) {
         let others = self.calls().owners();
         others
             .iter()
@@ -287,9 +313,13 @@ impl Client {
     }
 
     fn hand_over(&self, inbound: Inbound, own: Option<&SourceHandle>) -> bool {
-        let Inbound { head, payload } = inbound;
+        let Inbound {
+            head,
+            payload,
+            descriptors,
+        } = inbound;
         let answer = match Status::from_aux(head.aux) {
-            Some(Status::Ok) => Answer::Reply(Payload(payload)),
+            Some(Status::Ok) => Answer::Reply(Payload(payload), descriptors.0),
             Some(status) => Answer::Status(status),
             None => return false,
         };

@@ -17,6 +17,15 @@ impl Deadline {
         at.map_or(Self::Never, Self::At)
     }
 
+    /// This, or a moment from now if that is sooner.
+    pub(super) fn or_soon(self) -> Self {
+        let soon = Instant::now() + SOON;
+        match self {
+            Self::At(at) => Self::At(at.min(soon)),
+            Self::Never => Self::At(soon),
+        }
+    }
+
     pub(super) fn has_passed(self) -> bool {
         match self {
             Self::At(at) => at <= Instant::now(),
@@ -33,3 +42,6 @@ impl Deadline {
         }
     }
 }
+
+/// When to look again for room of which nobody tells: in a table of descriptors, or on a socket.
+const SOON: Duration = Duration::from_millis(5);

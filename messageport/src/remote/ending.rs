@@ -58,8 +58,9 @@ impl Client {
 
     /// The other side broke the rules.
     pub(crate) fn set_broken(&self, why: &dyn fmt::Display) {
-        tracing::warn!(port = %self.name, %why, "the port does not keep to the rules of the link");
-        self.finish(BROKEN);
+        if self.finish(BROKEN) {
+            tracing::warn!(port = %self.name, %why, "the port does not keep to the rules of the link");
+        }
     }
 
     /// Ends the link, once, and wakes everybody who waits on it. Says whether this was the once.

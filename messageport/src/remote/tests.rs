@@ -73,7 +73,7 @@ fn for_ever() -> Options {
 fn a_thread_that_notices_the_closing_when_it_was_woken_for_nothing_ends_its_request() {
     let (client, server) = linked();
     let asking = Arc::clone(&client);
-    let ask = move || asking.request(1, b"", for_ever()).map(drop);
+    let ask = move || asking.request(1, b"", &[], for_ever()).map(drop);
     let (handle, ended) = sleeps_in(ask);
     // Before the bell is rung, which another thread of the client may hear.
     server.page().set_closing();
@@ -89,7 +89,7 @@ fn a_thread_that_notices_the_closing_when_it_was_woken_for_nothing_ends_its_requ
 fn whoever_hears_the_bell_announces_for_a_writer_that_sleeps_on() {
     let (client, server) = linked();
     let sending = Arc::clone(&client);
-    let send = move || sending.send(1, &[0; 200_000], for_ever());
+    let send = move || sending.send(1, &[0; 200_000], &[], for_ever());
     let (_, ended) = sleeps_in(send);
     // The port has rung for an answer, and the thread that waited for it has heard that alone.
     assert!(server.outgoing().must_ring_now(), "the writer sleeps");
@@ -111,7 +111,7 @@ fn whoever_hears_the_bell_announces_for_a_writer_that_sleeps_on() {
 fn whoever_hears_the_bell_announces_for_a_request_that_sleeps_on() {
     let (client, server) = linked();
     let asking = Arc::clone(&client);
-    let (_, ended) = sleeps_in(move || asking.request(1, b"", for_ever()).map(drop));
+    let (_, ended) = sleeps_in(move || asking.request(1, b"", &[], for_ever()).map(drop));
     assert!(server.outgoing().must_ring_now(), "the asker sleeps");
     client.take_in(None);
     assert!(server.outgoing().must_ring_now(), "it sleeps on");
@@ -128,7 +128,7 @@ fn a_bell_that_cannot_be_rung_ends_the_link_for_both_ends_and_all_threads() {
     let (client, server) = linked();
     let (unwatched, closed) = pair();
     let asking = Arc::clone(&client);
-    let (_, ended) = sleeps_in(move || asking.request(1, b"", for_ever()).map(drop));
+    let (_, ended) = sleeps_in(move || asking.request(1, b"", &[], for_ever()).map(drop));
     // The port's end, with a bell that fails while the connection is as it was.
     crate::hello::tests::close(closed, &unwatched);
     let (peer, deaf) = introduced(unwatched);
@@ -160,7 +160,7 @@ fn reply_unrung(server: &Link, conversation: u64) {
 fn a_thread_that_stops_looking_hands_over_what_it_has_seen_and_nobody_is_rung_for() {
     let (client, server) = linked();
     let asking = Arc::clone(&client);
-    let (_, ended) = sleeps_in(move || asking.request(1, b"", for_ever()).map(drop));
+    let (_, ended) = sleeps_in(move || asking.request(1, b"", &[], for_ever()).map(drop));
     let (run_loop, mode) = (RunLoop::current(), Mode::new("played.around"));
     let (within, seen) = (Mode::new("played.within"), Rc::new(Cell::new(false)));
     let (server, told) = (Arc::new(server), Rc::clone(&seen));
@@ -179,7 +179,9 @@ fn a_thread_that_stops_looking_hands_over_what_it_has_seen_and_nobody_is_rung_fo
         port.ring();
     });
     around.unwrap();
-    client.request(1, b"", for_ever().in_mode(mode)).unwrap();
+    client
+        .request(1, b"", &[], for_ever().in_mode(mode))
+        .unwrap();
     assert!(seen.get(), "the other thread has its reply meanwhile");
 }
 
@@ -187,7 +189,7 @@ fn a_thread_that_stops_looking_hands_over_what_it_has_seen_and_nobody_is_rung_fo
 fn a_thread_that_takes_no_more_at_once_leaves_the_rest_to_those_who_wait() {
     let (client, server) = linked();
     let asking = Arc::clone(&client);
-    let (_, ended) = sleeps_in(move || asking.request(1, b"", for_ever()).map(drop));
+    let (_, ended) = sleeps_in(move || asking.request(1, b"", &[], for_ever()).map(drop));
     // More than is taken in one go before the one that is waited for, and another thread hears the bell.
     assert!(server.outgoing().must_ring_now(), "the asker sleeps");
     for _ in 0..1_100 {

@@ -129,11 +129,17 @@ impl WaiterSource {
 impl WaiterSource {
     /// Takes in what has come while the loop slept. What was for this thread need not ring any more, and nothing else would
     /// end its wait; nor would the port's closing, once it has been noticed here: of a bell on the socket only one thread
-    /// hears, and tells nobody what all have been told of.
+    /// hears, and tells nobody what all have been told of. Nor does anything ring for a reply that has no room here.
     fn look_awake(&self, cx: &mut Cx<'_, '_>) -> Prepared {
         let knew = self.0.closing_noticed.get();
         let ours = self.take_in(cx);
-        if ours || (self.0.closing_noticed.get() && !knew) {
+        let held = || {
+            self.0
+                .client
+                .upgrade()
+                .is_some_and(|client| client.is_held())
+        };
+        if ours || (self.0.closing_noticed.get() && !knew) || held() {
             Prepared::Ready
         } else {
             Prepared::Idle
@@ -179,10 +185,14 @@ impl Source for WaiterSource {
         }
         let closing = || client.link.page().peer_is_closing() && !self.0.closing_noticed.get();
         match stage {
-            Stage::Look if client.link.has_data() || closing() => Prepared::Ready,
+            Stage::Look if (client.link.has_data() && !client.is_held()) || closing() => {
+                Prepared::Ready
+            }
             Stage::Look => self.0.spin.look(),
             // A bell for nobody would only cost the port a system call.
             Stage::Announce if !client.calls().are_waiting() => Prepared::Idle,
+            // Nor would it tell when there is room for descriptors: whoever waits looks again by itself.
+            Stage::Announce if client.is_held() && !closing() => Prepared::Idle,
             // What is there need not ring, and this loop may be about to run something long, or to return: whoever else
             // it is for sleeps on until it is handed over.
             Stage::Announce if client.link.announce() => {

@@ -6,6 +6,7 @@ use crate::ring::Lie;
 use crate::transfer::{Sending, Step};
 use crate::wire::Head;
 use runloop::SourceHandle;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A message on its way. However that ends, also by a panic, nothing of it stays behind: a message that stops in the
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Writing<'a> {
     client: &'a Client,
     sending: Sending<&'a [u8]>,
+    descriptors: &'a [BorrowedFd<'a>],
     /// Its place in the queue for room, if it stands there.
     ticket: Option<u64>,
     /// It is written down as the message that is in pieces.
@@ -20,6 +22,9 @@ pub(super) struct Writing<'a> {
     /// The answer that is expected for it, until somebody else sees to that.
     expected: Option<u64>,
 }
+
+/// The descriptors of most messages.
+pub(super) const NONE: &[BorrowedFd<'_>] = &[];
 
 /// A message that is wholly in the ring.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +35,16 @@ pub(super) struct Sent {
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn new(client: &'a Client, head: Head, data: &'a [u8]) -> Self {
+    pub(super) fn new(
+        client: &'a Client,
+        head: Head,
+        data: &'a [u8],
+        descriptors: &'a [BorrowedFd<'a>],
+    ) -> Self {
         Self {
             client,
             sending: Sending::new(head, data),
+            descriptors,
             ticket: None,
             in_pieces: false,
             expected: None,
@@ -49,7 +60,7 @@ impl<'a> Writing<'a> {
         let link = &self.client.link;
         let mut outgoing = link.outgoing();
         if self.sending.is_in_pieces() {
-            return link.step(outgoing, &mut self.sending);
+            return link.step(outgoing, &mut self.sending, NONE);
         }
         // The number is settled in the moment of writing, so that the numbers of a link ascend.
         let conversation = outgoing.next_conversation();
@@ -67,7 +78,7 @@ impl<'a> Writing<'a> {
         }
         drop(calls);
         self.sending.set_conversation(conversation);
-        let written = link.write(&mut outgoing, &mut self.sending);
+        let written = link.write(&mut outgoing, &mut self.sending, self.descriptors);
         let begun = matches!(&written, Ok(written) if written.has_begun());
         if let Some(unused) = self.expected.take_if(|_| !begun) {
             // While the ring is still ours, because the next message has the same number.

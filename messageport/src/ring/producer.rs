@@ -70,6 +70,20 @@ impl Producer {
         Ok(Some(self.write(self.skip_before(size), header, payload)))
     }
 
+    /// Whether [`put`](Self::put) would write a record with this much payload.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub(crate) fn fits(&mut self, len: u32, room: Room) -> Result<bool, Lie> {
+        let size = record_size(len);
+        if self.should_rewind(size, room)? {
+            return Ok(true);
+        }
+        let need = self.need(size, room);
+        Ok(self.free(need)? >= need)
+    }
+
     /// How many bytes must be free for a record of this size, its header included.
     #[inline]
     pub(crate) fn need(&self, size: u64, room: Room) -> u64 {

@@ -5,6 +5,7 @@
 //! message over the limit is dropped as it arrives. Everything that a correct sender never does ends the link.
 
 use std::collections::TryReserveError;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use smallvec::SmallVec;
 
@@ -19,6 +20,8 @@ pub(crate) struct Incoming {
     order: Order,
     /// What has arrived of the message that is in pieces.
     pub(super) gathered: Vec<u8>,
+    /// The descriptors of the message that is in pieces.
+    kept: Descriptors,
     breach: Option<Breach>,
 }
 
@@ -30,23 +33,45 @@ impl Incoming {
             ring,
             order,
             gathered: Vec::new(),
+            kept: Descriptors::default(),
             breach: None,
         }
     }
 
-    /// Takes one record, if there is one.
+    /// Takes one record, if there is one. For a record with descriptors they are claimed first; one whose descriptors
+    /// cannot be had now stays the next.
     ///
     /// # Errors
     ///
     /// A [`Breach`] of the rules by the sender, now or earlier; nothing more is taken from it.
-    pub(crate) fn next(&mut self) -> Result<Arrival, Breach> {
+    pub(crate) fn next_with(
+        &mut self,
+        claim: impl FnOnce(&Head) -> Claim,
+    ) -> Result<Arrival, Breach> {
         self.breach.map_or(Ok(()), Err)?;
-        let arrival = self.take();
+        let arrival = self.take(claim);
         if let Err(breach) = &arrival {
             self.breach = Some(*breach);
             self.gathered = Vec::new();
+            self.kept = Descriptors::default();
         }
         arrival
+    }
+
+    /// Takes nothing more, ever, and lets go of what has come of a message in pieces.
+    #[must_use = "it is dropped with nothing locked"]
+    pub(crate) fn end(&mut self) -> (Vec<u8>, Descriptors) {
+        self.breach.get_or_insert(Breach::Over);
+        (
+            std::mem::take(&mut self.gathered),
+            std::mem::take(&mut self.kept),
+        )
+    }
+
+    /// As [`next_with`](Self::next_with), for messages without descriptors.
+    #[cfg(test)]
+    pub(crate) fn next(&mut self) -> Result<Arrival, Breach> {
+        self.next_with(|_| Claim::Taken(Vec::new()))
     }
 
     /// Whether the next record is a cancellation.
@@ -72,11 +97,12 @@ impl Incoming {
     }
 
     #[inline]
-    fn take(&mut self) -> Result<Arrival, Breach> {
+    fn take(&mut self, claim: impl FnOnce(&Head) -> Claim) -> Result<Arrival, Breach> {
         let Self {
             ring,
             order,
             gathered,
+            kept,
             ..
         } = self;
         let Some(record) = ring.record()? else {
@@ -84,18 +110,30 @@ impl Incoming {
         };
         let head = record.header().head;
         let total = record.header().total;
+        let mut descriptors = Descriptors::default();
+        if head.nfds > 0 {
+            descriptors = match claim(&head) {
+                Claim::Taken(descriptors) => Descriptors(descriptors),
+                Claim::NoRoom => return Ok(Arrival::Held(head)),
+                Claim::Missing => return Err(Breach::Descriptors(head.nfds)),
+            };
+        }
         let arrival = match order.judge(record.header())? {
             Verdict::Whole => {
-                whole(&record).map(|payload| Arrival::Message(Inbound { head, payload }))
+                whole(&record).map(|payload| Arrival::message(head, payload, descriptors))
             }
-            Verdict::Begins => gather(&record, gathered, total).map(|()| Arrival::Begun(head)),
+            Verdict::Begins => {
+                *kept = descriptors;
+                gather(&record, gathered, total).map(|()| Arrival::Begun(head))
+            }
             Verdict::Continues => gather(&record, gathered, total).map(|()| Arrival::Piece),
             Verdict::Ends(head) => gather(&record, gathered, total).map(|()| {
                 let payload = Payload::from_vec(std::mem::take(gathered));
-                Arrival::Message(Inbound { head, payload })
+                Arrival::message(head, payload, std::mem::take(kept))
             }),
             Verdict::Aborted(head) => {
                 *gathered = Vec::new();
+                *kept = Descriptors::default();
                 Ok(Arrival::Aborted(head))
             }
             Verdict::TooLarge => Ok(Arrival::TooLarge(head)),
@@ -105,19 +143,46 @@ impl Incoming {
         Ok(arrival.unwrap_or_else(|_| {
             // There is no memory for it, which to its sender is the same as a limit.
             *gathered = Vec::new();
+            *kept = Descriptors::default();
             Arrival::TooLarge(order.drop_rest().unwrap_or(head))
         }))
     }
 }
+
+/// What became of the descriptors that a record says it has.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// Here they are.
+    Taken(Vec<OwnedFd>),
+    /// They are there, but this process has no room for them now.
+    NoRoom,
+    /// They are not there, which no correct sender does.
+    Missing,
+}
+
+/// The descriptors of a message; closed with it unless they are taken out.
+#[derive(Debug, Default)]
+pub(crate) struct Descriptors(pub(crate) Vec<OwnedFd>);
+
+impl PartialEq for Descriptors {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |one: &Self| one.0.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>();
+        numbers(self) == numbers(other)
+    }
+}
+
+impl Eq for Descriptors {}
 
 /// What a look at the ring has found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     /// The ring is empty.
     Nothing,
+    /// The next record, of this message, has descriptors for which there is no room now; it is still there.
+    Held(Head),
     /// A whole message, or a cancellation.
     Message(Inbound),
-    /// The first piece of this message; its descriptors, if it has any, are the next on the socket.
+    /// The first piece of this message; its descriptors, if it has any, come with the whole.
     Begun(Head),
     /// A further piece of some message.
     Piece,
@@ -128,6 +193,16 @@ pub(crate) enum Arrival {
     TooLarge(Head),
 }
 
+impl Arrival {
+    fn message(head: Head, payload: Payload, descriptors: Descriptors) -> Self {
+        Self::Message(Inbound {
+            head,
+            payload,
+            descriptors,
+        })
+    }
+}
+
 /// A message that has arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Inbound {
@@ -135,6 +210,8 @@ pub(crate) struct Inbound {
     pub(crate) head: Head,
     /// Its bytes.
     pub(crate) payload: Payload,
+    /// What came beside it.
+    pub(crate) descriptors: Descriptors,
 }
 
 /// The bytes of a message; small ones without an allocation.

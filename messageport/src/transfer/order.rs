@@ -174,6 +174,12 @@ pub(crate) enum Breach {
     /// The pieces are more or less than was said.
     #[error("the pieces of a message do not add up to its length")]
     Sum,
+    /// The descriptors that a record says it has are not on the socket.
+    #[error("the {0} descriptors of a record did not come with it")]
+    Descriptors(u16),
+    /// None: the link is over on this side, and nothing more is taken.
+    #[error("the link is over")]
+    Over,
 }
 
 /// The message that is in pieces.

@@ -4,6 +4,7 @@
 //! half the ring begins only when there is room for all of it, and nobody else gets that room; a larger one takes its
 //! chances piece by piece. What begins always leaves a header's worth of room, so that an abort never waits.
 
+use super::sending::{Sending, Stage, Step};
 use crate::ring::{Lie, Producer, Room, UNIT, record_size};
 use crate::wire::{Head, Header, Place};
 
@@ -70,6 +71,23 @@ impl Outgoing {
         Ok(self.follow(sending, &plan))
     }
 
+    /// Whether the next [`step`](Self::step) of a message would write something, or what else it would do.
+    ///
+    /// # Errors
+    ///
+    /// A [`Lie`] of the other side, now or earlier.
+    pub(crate) fn look<P: AsRef<[u8]>>(
+        &mut self,
+        sending: &Sending<P>,
+    ) -> Result<Option<Step>, Lie> {
+        let plan = match self.plan(sending) {
+            Ok(plan) => plan,
+            Err(unplanned) => return Ok(Some(unplanned)),
+        };
+        let fits = self.ring.fits(length(plan.take), plan.room)?;
+        Ok((!fits).then_some(Step::NoRoom))
+    }
+
     /// Ends a message that is in pieces before its last one; there is always room for that. Of a message that has not
     /// begun nothing was written, and nothing is.
     ///
@@ -99,9 +117,9 @@ impl Outgoing {
     /// piece.
     pub(crate) fn must_ring(&self, step: Step, peer_is_elsewhere: impl FnOnce() -> bool) -> bool {
         let worthwhile = match step {
-            Step::Whole | Step::NoRoom => true,
+            Step::Whole | Step::NoRoom | Step::Clogged => true,
             Step::Piece { first } => first && peer_is_elsewhere(),
-            Step::Busy => false,
+            Step::Busy | Step::Unpassable => false,
         };
         worthwhile && self.ring.must_ring()
     }
@@ -232,96 +250,6 @@ impl Outgoing {
         }
         usize::try_from(contiguous - UNIT).unwrap_or(usize::MAX)
     }
-}
-
-/// A message on its way into the ring.
-#[derive(Debug)]
-pub(crate) struct Sending<P> {
-    head: Head,
-    payload: P,
-    /// Bytes of it that are in the ring.
-    sent: usize,
-    stage: Stage,
-    /// Where its latest record stands.
-    position: u64,
-}
-
-impl<P> Sending<P> {
-    /// A message of which nothing is written. Its conversation is one that exists, or the
-    /// [next](Outgoing::next_conversation).
-    pub(crate) fn new(head: Head, payload: P) -> Self {
-        Self {
-            head,
-            payload,
-            sent: 0,
-            stage: Stage::Waiting,
-            position: 0,
-        }
-    }
-
-    /// Settles the conversation of a message of which nothing is written yet: another writer may have been first.
-    pub(crate) fn set_conversation(&mut self, conversation: u64) {
-        debug_assert!(
-            self.stage == Stage::Waiting,
-            "a message that has begun has its number"
-        );
-        self.head.conversation = conversation;
-    }
-
-    /// What the message says of itself.
-    pub(crate) fn head(&self) -> &Head {
-        &self.head
-    }
-
-    /// Whether a part of it is in the ring, and not all.
-    pub(crate) fn is_in_pieces(&self) -> bool {
-        self.stage == Stage::InPieces
-    }
-
-    /// Where its latest record stands; once it is whole, the other side has it when it has
-    /// [taken](crate::ring::Page::is_taken) that.
-    pub(crate) fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// The payload back, after a failure.
-    pub(crate) fn into_payload(self) -> P {
-        self.payload
-    }
-}
-
-impl<P: AsRef<[u8]>> Sending<P> {
-    fn rest(&self) -> usize {
-        self.payload.as_ref().len() - self.sent
-    }
-
-    fn total(&self) -> u64 {
-        u64::try_from(self.payload.as_ref().len()).unwrap_or(u64::MAX)
-    }
-}
-
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// The message is wholly in the ring.
-    Whole,
-    /// One piece more is in, and more are to come.
-    Piece {
-        /// It was the first one.
-        first: bool,
-    },
-    /// Nothing was written: there is no room.
-    NoRoom,
-    /// Nothing was written: the message must go in pieces, and another one is.
-    Busy,
-}
-
-/// How far a message has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Waiting,
-    InPieces,
-    Over,
 }
 
 /// The message that is in pieces.

@@ -230,6 +230,7 @@ fn a_reply_has_one_of_four_states() {
         Status::Invalidated,
         Status::Overload,
         Status::TooLarge,
+        Status::Unpassable,
     ] {
         let head = Head {
             aux: status.aux(),
@@ -248,7 +249,7 @@ fn a_reply_has_one_of_four_states() {
             "{status:?}"
         );
     }
-    let head = Head { aux: 4, ..reply };
+    let head = Head { aux: 5, ..reply };
     let header = Header {
         len: 0,
         place: Place::Whole,
@@ -257,7 +258,7 @@ fn a_reply_has_one_of_four_states() {
     };
     assert_eq!(
         Header::decode(&header.encode()),
-        Err(Malformed::Status(4)),
+        Err(Malformed::Status(5)),
         "no such status"
     );
 }

@@ -1,6 +1,7 @@
 //! The other processes of the port tests: this test binary, started again in a role.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use runloop::{Limit, Mode, ReturnAfter, RunLoop};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::descriptors::{hoard, lower_the_limit};
+use crate::passing::{marked, read_all};
 use crate::support::{Place, pattern, watchdog};
 
 /// A process in a role; it is killed when this is dropped.
@@ -124,6 +126,7 @@ fn child_entry() {
         }
         "owner" => own(&directory, &name),
         "sender" => send(&directory, &name),
+        "passer" => pass_files(&directory, &name),
         "crowded" => run_short(&directory, &name),
         "mutual" => ask_each_other(&directory, &name),
         "visitor" => crate::limits::visit(&directory, &name, say),
@@ -162,7 +165,7 @@ fn serve(directory: &Directory, name: &str) {
     say("done");
 }
 
-fn answer(message: Message) -> Reply {
+fn answer(mut message: Message) -> Reply {
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
     match message.id() {
         ECHO => {}
@@ -196,6 +199,18 @@ fn answer(message: Message) -> Reply {
                 .chain([port.looks, own.waits, own.alarms]);
             return counts.flat_map(u64::to_le_bytes).collect::<Vec<_>>().into();
         }
+        READ => return read_all(message.take_descriptors()).into(),
+        WRITE => {
+            for file in message.take_descriptors() {
+                std::fs::File::from(file).write_all(message.data()).unwrap();
+            }
+        }
+        OPEN => {
+            let count = std::str::from_utf8(message.data()).unwrap();
+            let count: usize = count.parse().unwrap();
+            let files = (0..count).map(|index| marked(&format!("{index},")));
+            return Reply::from("open").with_descriptors(files.collect());
+        }
         PANIC => panic!("as the test wants it"),
         id => panic!("there is no message {id}"),
     }
@@ -217,6 +232,19 @@ fn send(directory: &Directory, name: &str) {
     let remote = RemotePort::connect_in(directory, name).unwrap();
     remote.send(1, b"one").unwrap();
     remote.send(2, &pattern(100_000, 2)).unwrap();
+    say("ready");
+}
+
+/// Sends two messages with files and ends without waiting for anything.
+fn pass_files(directory: &Directory, name: &str) {
+    let remote = RemotePort::connect_in(directory, name).unwrap();
+    let files = [marked("one"), marked("two,"), marked("and three")];
+    let [one, two, three] = files.each_ref().map(AsFd::as_fd);
+    for (id, files) in [(1, &[one][..]), (2, &[two, three])] {
+        remote
+            .send_with_descriptors(id, b"", files, Options::new())
+            .unwrap();
+    }
     say("ready");
 }
 
@@ -288,6 +316,12 @@ pub(crate) const PATTERN: i32 = 6;
 pub(crate) const PANIC: i32 = 7;
 /// or says what it has done: eight counts, the last two its loop's.
 pub(crate) const COUNT: i32 = 8;
+/// It answers with what is in the files that it is passed,
+pub(crate) const READ: i32 = 9;
+/// writes the bytes into them,
+pub(crate) const WRITE: i32 = 10;
+/// or opens that many files, which say their number, and passes them.
+pub(crate) const OPEN: i32 = 11;
 /// How often each side of `mutual` asks the other.
 pub(crate) const ROUNDS: i32 = 300;
 

@@ -27,6 +27,8 @@ mod memory;
 mod modes;
 mod names;
 mod noticing;
+mod passing;
+mod passing_hostile;
 mod queues;
 mod racing;
 mod reentrancy;

@@ -70,5 +70,11 @@ crowded! {
     asking_oneself: modes::a_request_to_a_port_of_this_thread_is_answered_in_a_mode_that_serves_it;
     each_other: modes::two_processes_that_ask_each_other_at_the_same_time_answer_each_other;
     left_asleep: waking::a_thread_that_has_its_reply_leaves_no_other_asleep;
+    passed: passing::descriptors_arrive_with_their_message_and_their_reply_in_order;
+    passed_by_many: passing::descriptors_of_many_threads_stay_with_their_messages;
+    passed_between_processes: passing::pipes_work_through_two_processes_in_both_directions;
+    passed_in_order: passing::messages_with_and_without_descriptors_keep_their_order;
+    passed_on_a_queue: passing::a_port_on_a_queue_answers_later_with_descriptors_from_another_thread;
+    passed_without_a_leak: passing::a_thousand_rounds_leave_no_descriptor_behind_here;
     no_leak: descriptors::two_hundred_links_leave_no_descriptor_behind_here;
 }

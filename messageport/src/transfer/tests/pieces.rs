@@ -22,6 +22,7 @@ fn log(incoming: &mut Incoming) -> Vec<String> {
             Arrival::Begun(head) => format!("begun {} with {}", head.conversation, head.nfds),
             Arrival::Piece => "piece".to_owned(),
             Arrival::Aborted(head) => format!("aborted {} with {}", head.conversation, head.nfds),
+            Arrival::Held(head) => panic!("{head:?} has its descriptors"),
             Arrival::TooLarge(head) => format!("too large {}", head.conversation),
         });
     }

@@ -46,6 +46,7 @@ fn through(outgoing: &mut Outgoing, incoming: &mut Incoming, payload: &[u8]) -> 
             Step::Piece { first } => assert_eq!(first, steps == 0, "only the first is"),
             Step::NoRoom => drain(incoming),
             Step::Busy => panic!("nobody else sends"),
+            Step::Clogged | Step::Unpassable => panic!("it has no descriptors"),
         }
         steps += 1;
     }

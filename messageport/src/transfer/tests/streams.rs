@@ -137,7 +137,7 @@ fn each_question_gets_its_answer_while_both_ends_sleep() {
         let mut incoming = Incoming::new(server.consumer, LIMIT);
         let mut outgoing = Outgoing::new(server.producer);
         for _ in 0..20_000 {
-            let Inbound { head, payload } = receive(&mut incoming, &there_too);
+            let Inbound { head, payload, .. } = receive(&mut incoming, &there_too);
             let head = Head {
                 kind: Kind::Reply,
                 aux: 0,
