@@ -263,7 +263,8 @@ fn a_port_that_ends_on_a_queue_answers_what_it_is_at_and_fails_the_rest_at_once(
         std::thread::spawn(move || remote.request_with(1, b"", patiently()))
     };
     let (one, other) = (ask(), ask());
-    wait_until(|| !remote.is_valid() || go.send(()).is_ok());
+    wait_until(|| remote.statistics().sent == 2);
+    go.send(()).unwrap();
     let answers = [one.join().unwrap(), other.join().unwrap()];
     let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(&good[0].as_ref().unwrap()[..], b"the last words", "A59");
