@@ -123,9 +123,10 @@ fn processor_time() -> f64 {
 
 /// The memory of this process, in bytes.
 fn resident() -> Result<f64> {
-    let pages = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: f64 = pages.split(' ').nth(1).ok_or("a second field")?.parse()?;
-    Ok(pages * rustix::param::page_size() as f64)
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kibibytes.ok_or("no memory in the status")?.parse::<f64>()? * 1024.0)
 }
 
 /// A generator of times and orders, the same in every run.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::arena::Key;
-use crate::core::{Callee, RunLoop, SourceEntry};
+use crate::core::{Callee, RunLoop, SourceEntry, Tables};
 use crate::member::SourceFlags;
 use crate::readiness::{Prepared, Ready, Stage, Token, Why};
 use crate::state::State;
@@ -16,19 +16,10 @@ use crate::trace::Call;
 pub(crate) type Payload = Box<dyn std::any::Any + Send>;
 
 impl RunLoop {
-    /// Performs a source, unless it has become invalid or its signal has been taken; says whether it was performed.
-    pub(crate) fn perform_source(&self, key: Key, ready: Ready<'_>) -> bool {
-        let found = self.core.with(|tables| {
-            let entry = tables.sources.get_mut(key)?;
-            entry.firing += 1;
-            if let Some(pace) = &mut entry.pace {
-                pace.count();
-            }
-            Some(entry.both())
-        });
-        let Some((callee, state)) = found else {
-            return false;
-        };
+    /// Performs a source that was engaged for it, unless it has become invalid or its signal has been taken; says whether
+    /// it was performed.
+    pub(crate) fn perform_source(&self, key: Key, engaged: Engaged, ready: Ready<'_>) -> bool {
+        let (callee, state) = engaged;
         let begun = state.begin();
         // Another loop may have taken the signal; a bell of this one has still rung.
         if !begun || (ready.signalled && !state.take_signal() && !ready.rung) {
@@ -155,32 +146,49 @@ impl RunLoop {
 
     /// A perform has ended: what was parked for it comes back, and what it outlived is buried.
     fn release(&self, key: Key) {
-        let parked = self.core.with(|tables| {
-            let entry = tables.sources.get_mut(key)?;
-            entry.firing -= 1;
-            if entry.firing > 0 {
-                return None;
-            }
-            let flags = entry.flags;
-            if flags.contains(SourceFlags::LISTED) {
-                tables.shelf_changed = true;
-            }
-            Some(flags.contains(SourceFlags::PARKED))
-        });
-        if parked == Some(true) {
+        let (parked, kept) = self.core.with(|tables| tables.disengage(key));
+        if parked {
             if let Err(error) = self.core.with(|tables| tables.unpark(key)) {
                 self.fail(key, &error);
             }
         }
-        if parked.is_some() {
+        if parked || !kept {
             self.settle(key);
         }
     }
 }
 
+/// What a call needs, held while the tables are free.
+pub(crate) type Engaged = (Arc<dyn Callee>, Arc<State>);
+
+impl Tables {
+    /// A perform of a source is about to begin.
+    pub(crate) fn engage(&mut self, key: Key) -> Option<Engaged> {
+        let entry = self.sources.get_mut(key)?;
+        entry.firing += 1;
+        if let Some(pace) = &mut entry.pace {
+            pace.count();
+        }
+        Some(entry.both())
+    }
+
+    /// A perform of a source has ended; says whether something was parked for it, and whether it stays in the table.
+    fn disengage(&mut self, key: Key) -> (bool, bool) {
+        let Some(entry) = self.sources.get_mut(key) else {
+            return (false, true);
+        };
+        entry.firing -= 1;
+        if entry.firing > 0 {
+            return (false, true);
+        }
+        self.shelf_changed |= entry.flags.contains(SourceFlags::LISTED);
+        (entry.flags.contains(SourceFlags::PARKED), entry.is_kept())
+    }
+}
+
 impl SourceEntry {
     /// What a call needs, to be held while the tables are free.
-    pub(crate) fn both(&self) -> (Arc<dyn Callee>, Arc<State>) {
+    pub(crate) fn both(&self) -> Engaged {
         (Arc::clone(&self.callee), Arc::clone(&self.state))
     }
 }

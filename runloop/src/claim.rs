@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::arena::Key;
 use crate::batch::Batch;
+use crate::callout::Engaged;
 use crate::clock::Tick;
 use crate::core::{Closure, Tables};
 use crate::deadlines::Deadline;
@@ -39,14 +40,16 @@ impl Tables {
             .map(|closure| closure.1)
     }
 
+    /// Whether any source is signalled that could perhaps be performed.
+    pub(crate) fn has_signals(&mut self) -> bool {
+        self.clear_shelf();
+        !self.signalled.is_empty()
+    }
+
     /// The signalled sources that can be performed in this mode, lowest order first, equal ones by their signals. They
     /// stay on the list until each is claimed; those that cannot be performed move to the shelf.
     pub(crate) fn signalled_in(&mut self, mode: Mode) -> Found {
-        self.clear_shelf();
         let mut found = Found::new();
-        if self.signalled.is_empty() {
-            return found;
-        }
         let Self {
             sources,
             signalled,
@@ -120,7 +123,7 @@ impl Tables {
                 continue;
             }
             self.set_deadline(key, Deadline::NEVER);
-            return Some(Due::Deadline(key, at));
+            return Some(Due::Deadline(key, at, self.engage(key)?));
         }
     }
 
@@ -172,7 +175,7 @@ impl Tables {
 /// What is due in a mode.
 pub(crate) enum Due {
     /// A source, for its deadline.
-    Deadline(Key, Tick),
+    Deadline(Key, Tick, Engaged),
     /// A source that has rested.
     Rested(Key),
 }

@@ -1,12 +1,10 @@
 //! The loop's tables: what every file above reads and changes, and none of what they do with it.
 //!
-//! A loop belongs to its thread, and so do its tables; there is no lock. They are borrowed for a look or a change and
-//! never while anything of a user runs: see [`Core::with`].
+//! They belong to the loop's thread, so there is no lock, and are borrowed for a look or a change only: [`Core::with`].
 
 use std::any::Any;
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +22,7 @@ use crate::devices::{Beacon, Devices};
 use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
 use crate::pace::Pace;
-use crate::plan::{Activation, Repose};
+use crate::plan::Repose;
 use crate::readiness::{Interest, Prepared, Ready, Stage, Token, Why};
 use crate::shared::{Job, Message, Shared};
 use crate::state::State;
@@ -59,7 +57,7 @@ pub struct RunLoop {
 ///
 /// The loop calls none of these while its tables are borrowed.
 pub(crate) trait Callee {
-    fn attach(&self, rl: &RunLoop, key: Key) -> io::Result<()>;
+    fn attach(&self, rl: &RunLoop, key: Key) -> std::io::Result<()>;
     fn perform(&self, rl: &RunLoop, key: Key, ready: Ready<'_>);
     fn prepare(&self, rl: &RunLoop, key: Key, stage: Stage) -> Prepared;
     fn schedule(&self, rl: &RunLoop, mode: Mode);
@@ -115,17 +113,18 @@ pub(crate) struct Core {
     pub(crate) serving: Cell<Option<Tick>>,
     /// A stop that no run has taken yet.
     pub(crate) stop_kept: Cell<bool>,
+    /// Whether the innermost run was asked to stop.
+    pub(crate) stopped: Cell<bool>,
+    /// What any observer wants to see: for most loops nothing, at a look at a cell.
+    pub(crate) observed: Cell<Activity>,
     /// Whether waiting sources may spin.
     pub(crate) spinning: Cell<bool>,
-    /// What has been counted so far.
     pub(crate) statistics: Cell<Statistics>,
     /// The sources whose `prepare` is running, the innermost last.
     pub(crate) asking: RefCell<SmallVec<[Key; 2]>>,
     /// For how long hot sources would rather look again than sleep.
     pub(crate) spin_wish: Cell<Duration>,
-    /// How many sources are on the hot list: a look at a cell instead of a borrow on every pass.
     pub(crate) hot_count: Cell<usize>,
-    /// What is to be known of the time that callbacks take.
     pub(crate) timing: Timing,
     /// Whether somebody else's poll has to be told what happens.
     pub(crate) repose: Cell<Repose>,
@@ -142,6 +141,8 @@ impl Core {
             armed: Cell::new(Tick::NEVER),
             serving: Cell::new(None),
             stop_kept: Cell::new(false),
+            stopped: Cell::new(false),
+            observed: Cell::new(Activity::empty()),
             spinning: Cell::new(true),
             statistics: Cell::new(Statistics::default()),
             asking: RefCell::default(),
@@ -166,9 +167,8 @@ impl Core {
 
     /// Looks at the tables, or changes them.
     ///
-    /// Nothing of a user may run inside: no callback, no hook, no destructor of anything a user gave. What is taken out
-    /// of the tables is therefore returned, and dropped by the caller. While no run is in progress the polls around
-    /// embedded modes are told of what has changed, whoever changed it.
+    /// Nothing of a user may run inside, no destructor either: what is taken out of the tables is returned, and dropped by
+    /// the caller. While no run is in progress the polls around embedded modes are told of what has changed.
     pub(crate) fn with<R>(&self, look: impl FnOnce(&mut Tables) -> R) -> R {
         let tables = &mut *self.tables.borrow_mut();
         let seen = look(tables);
@@ -203,14 +203,14 @@ pub(crate) struct Tables {
     pub(crate) hot: Vec<Key>,
     /// Sources that announced sleep for the wait in progress.
     pub(crate) slept: Vec<Key>,
-    /// The runs in progress, the innermost last.
-    pub(crate) activations: Vec<Activation>,
+    /// The modes of the runs in progress, the innermost last.
+    pub(crate) activations: Vec<Mode>,
     /// The descriptors of the loop itself, from the first `add` on.
     pub(crate) devices: Option<Rc<Devices>>,
     /// Waits so far. An event is stale when its descriptor has been served since the wait it came from.
     pub(crate) waits_made: u64,
     /// Batches that are not in use, kept for their memory: large ones and small ones.
-    pub(crate) spare_batches: [Vec<Batch>; 2],
+    pub(crate) spare_batches: [SmallVec<[Box<Batch>; 1]>; 2],
     /// The modes that somebody else polls.
     pub(crate) embedded: SmallVec<[Mode; 2]>,
     /// Whether some beacon was asked for something.
@@ -235,7 +235,7 @@ impl Tables {
             activations: Vec::new(),
             devices: None,
             waits_made: 0,
-            spare_batches: [Vec::new(), Vec::new()],
+            spare_batches: [SmallVec::new(), SmallVec::new()],
             embedded: SmallVec::new(),
             stirred: false,
         };
@@ -252,10 +252,7 @@ impl Tables {
     }
 
     pub(crate) fn mode_or_new(&mut self, mode: Mode) -> &mut ModeEntry {
-        debug_assert!(
-            mode != Mode::COMMON,
-            "the common set has no entry of its own"
-        );
+        debug_assert!(mode != Mode::COMMON, "the common set has no entry");
         if self.modes.len() <= mode.index() {
             self.modes.resize_with(mode.index() + 1, || None);
         }
@@ -270,7 +267,7 @@ impl Tables {
 
     /// The mode of the innermost run.
     pub(crate) fn running(&self) -> Option<Mode> {
-        self.activations.last().map(|activation| activation.mode)
+        self.activations.last().copied()
     }
 
     /// The next number in the order of coming.
@@ -289,14 +286,14 @@ impl Tables {
 
     /// The modes that `mode` stands for: itself, or the common ones.
     pub(crate) fn concrete(&self, mode: Mode) -> SmallVec<[Mode; 4]> {
-        if mode == Mode::COMMON {
-            return SmallVec::from_slice(&self.common_modes);
-        }
-        SmallVec::from_slice(&[mode])
+        SmallVec::from_slice(match mode {
+            Mode::COMMON => &self.common_modes,
+            _ => std::slice::from_ref(&mode),
+        })
     }
 }
 
-/// The modes, borrowed apart from the sources.
+/// The modes, apart from the sources.
 pub(crate) struct ModeList<'a>(&'a mut Vec<Option<Box<ModeEntry>>>);
 
 impl ModeList<'_> {

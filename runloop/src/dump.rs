@@ -61,7 +61,7 @@ impl Dump {
             Some(SourceDump::of(tables.sources.get(key)?, watches, now))
         });
         Self {
-            running: tables.activations.iter().map(|run| run.mode).collect(),
+            running: tables.activations.clone(),
             common_modes: tables.common_modes.clone(),
             common_closures: tables.common_closures.len(),
             modes: tables.modes().map(|mode| ModeDump::of(mode, now)).collect(),

@@ -117,7 +117,7 @@ const RUNNING: u32 = 1 << 10;
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::{Flags, Mark, NOTICED, SIGNALLED};
-    use crate::wake::Sleep;
+    use crate::wake::{POSTED, Sleep};
     use loom::sync::atomic::{AtomicUsize, Ordering};
     use loom::sync::{Arc, Notify};
     use loom::thread;
@@ -147,7 +147,7 @@ mod loom_tests {
             };
             if must_post {
                 self.notices.fetch_add(1, Ordering::Release);
-                if self.sleep.must_ring() {
+                if self.sleep.mark(POSTED) {
                     self.bell.notify();
                 }
             }
@@ -156,12 +156,12 @@ mod loom_tests {
         /// The loop's: sleeps until there is a notice, and heeds it; says whether there is a signal.
         fn sleep_and_heed(&self) -> bool {
             self.sleep.announce();
-            let mut notices = self.notices.swap(0, Ordering::AcqRel);
-            if notices == 0 {
+            if !self.sleep.has(POSTED) {
                 self.bell.wait();
-                notices = self.notices.swap(0, Ordering::AcqRel);
             }
             self.sleep.end();
+            self.sleep.take(POSTED);
+            let notices = self.notices.swap(0, Ordering::AcqRel);
             assert!(notices <= 1, "one notice on its way is enough");
             if notices == 0 {
                 return false;

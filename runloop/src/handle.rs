@@ -3,10 +3,11 @@
 use crate::core::RunLoop;
 use crate::error::{PerformError, Unreachable};
 use crate::mode::Mode;
-use crate::shared::{Message, STOP, Shared, WAKE};
+use crate::shared::{Message, Shared};
 use crate::source::Source;
 use crate::source_ref::SourceRef;
 use crate::thread;
+use crate::wake::{STOP, WAKE};
 use std::sync::Arc;
 
 /// A loop, as other threads see it.

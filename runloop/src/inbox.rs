@@ -1,7 +1,7 @@
 //! Taking in what other threads have sent: the loop's side of the inbox, and orders given through a source's handle.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::TryRecvError;
 
 use crate::arena::Key;
 use crate::core::{Closure, RunLoop, Tables};
@@ -10,6 +10,7 @@ use crate::mode::Mode;
 use crate::readiness::Why;
 use crate::shared::Message;
 use crate::state::Request;
+use crate::wake::POSTED;
 
 impl RunLoop {
     /// Takes in what is in the inbox; says whether anything was.
@@ -17,19 +18,30 @@ impl RunLoop {
     /// One message leaves the queue at a time, so one that panics takes no other with it, and there is a limit, so that
     /// a flood of them cannot keep the loop here.
     pub(crate) fn collect(&self) -> bool {
+        if !self.core.shared.sleep.has(POSTED) {
+            return false;
+        }
         for taken in 0..MESSAGES_PER_LOOK {
-            let message = {
-                let inbox = self.core.inbox.borrow();
-                inbox
-                    .as_ref()
-                    .map_or(Err(TryRecvError::Disconnected), Receiver::try_recv)
-            };
-            match message {
+            match self.next_message() {
                 Ok(message) => self.take_in(message),
                 Err(_) => return taken > 0,
             }
         }
         true
+    }
+
+    /// The next message of the inbox. The mark that there are some goes only once there are none, so that a panic or a
+    /// nested run finds the rest; then it is looked once more, since one may have come before the mark went.
+    fn next_message(&self) -> Result<Message, TryRecvError> {
+        let inbox = self.core.inbox.borrow();
+        let inbox = inbox.as_ref().ok_or(TryRecvError::Disconnected)?;
+        inbox.try_recv().or_else(|_| {
+            let sleep = &self.core.shared.sleep;
+            sleep.take(POSTED);
+            inbox.try_recv().inspect(|_| {
+                sleep.mark(POSTED);
+            })
+        })
     }
 
     fn take_in(&self, message: Message) {

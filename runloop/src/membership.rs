@@ -126,9 +126,7 @@ impl RunLoop {
     pub(crate) fn settle(&self, key: Key) {
         let gone = self.core.with(|tables| {
             let entry = tables.sources.get(key)?;
-            let kept = entry.firing > 0
-                || (entry.ending.is_none() && (entry.is_somewhere() || entry.is_adopted()));
-            if kept {
+            if entry.is_kept() {
                 None
             } else {
                 tables.shelf_changed |= entry.flags.contains(SourceFlags::LISTED);
@@ -235,6 +233,11 @@ impl RunLoop {
 }
 
 impl SourceEntry {
+    /// Whether it stays in the table: it is being performed, in some mode, or in somebody's hands.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.firing > 0 || (self.ending.is_none() && (self.is_somewhere() || self.is_adopted()))
+    }
+
     fn is_somewhere(&self) -> bool {
         !self.members.is_empty() || self.flags.contains(SourceFlags::COMMON)
     }
@@ -291,7 +294,7 @@ impl Tables {
     /// Puts what is on the shelf back on the list, if things have changed. The signals are numbered, so it does not matter
     /// where on the list.
     pub(crate) fn clear_shelf(&mut self) {
-        if std::mem::take(&mut self.shelf_changed) {
+        if std::mem::take(&mut self.shelf_changed) && !self.shelf.is_empty() {
             self.signalled.extend(self.shelf.drain(..));
         }
     }

@@ -17,6 +17,12 @@ impl RunLoop {
     /// Those to call are found first; one that an earlier one has invalidated or removed is skipped, and one that was
     /// added meanwhile waits for the next moment.
     pub(crate) fn notify(&self, mode: Mode, activity: Activity) {
+        if self.core.observed.get().intersects(activity) {
+            self.call_observers(mode, activity);
+        }
+    }
+
+    fn call_observers(&self, mode: Mode, activity: Activity) {
         for (number, observer) in self.core.with(|tables| tables.observers_of(mode, activity)) {
             let mut panic = None;
             if observer.is_valid() && self.core.with(|tables| tables.has_seat(mode, number)) {
@@ -33,21 +39,28 @@ impl RunLoop {
         }
     }
 
+    /// Changes the places of observers, and keeps in mind what any of them wants to see.
+    fn reseat_observers<R>(&self, change: impl FnOnce(&mut Tables) -> R) -> R {
+        let (changed, observed) = self.core.with(|tables| (change(tables), tables.observed()));
+        self.core.observed.set(observed);
+        changed
+    }
+
     /// Puts an observer into a mode, or into the common set; says whether it was not there before.
     pub(crate) fn seat(&self, observer: Rc<dyn Observing>, order: i32, mode: Mode) -> bool {
-        self.core.with(|tables| tables.seat(observer, order, mode))
+        self.reseat_observers(|tables| tables.seat(observer, order, mode))
     }
 
     /// Takes an observer out of a mode, or out of the common set; says whether something changed.
     pub(crate) fn unseat_from(&self, observer: &Rc<dyn Observing>, mode: Mode) -> bool {
-        let (changed, gone) = self.core.with(|tables| tables.unseat_from(observer, mode));
+        let (changed, gone) = self.reseat_observers(|tables| tables.unseat_from(observer, mode));
         drop(gone);
         changed
     }
 
     /// Takes an observer out of everything.
     pub(crate) fn unseat(&self, observer: &Rc<dyn Observing>) {
-        let gone = self.core.with(|tables| tables.unseat(observer));
+        let gone = self.reseat_observers(|tables| tables.unseat(observer));
         drop(gone);
     }
 
@@ -66,7 +79,7 @@ impl RunLoop {
 
     /// Puts every observer of the common set into a mode that has just joined the set.
     pub(crate) fn join_common_observers(&self, mode: Mode) {
-        self.core.with(|tables| {
+        self.reseat_observers(|tables| {
             for mut seat in tables.common_observers.clone() {
                 seat.number = tables.count();
                 tables.mode_or_new(mode).seat(seat);
@@ -76,11 +89,12 @@ impl RunLoop {
 
     /// Takes all observers out of everything.
     pub(crate) fn take_observers(&self) -> Vec<Seat> {
-        self.core.with(|tables| {
+        self.reseat_observers(|tables| {
             let modes: Vec<Mode> = tables.modes().map(|entry| entry.mode).collect();
             let mut seats = std::mem::take(&mut tables.common_observers);
             for mode in modes {
                 if let Some(entry) = tables.mode_mut(mode) {
+                    entry.observed = Activity::empty();
                     seats.append(&mut entry.observers);
                 }
             }
@@ -93,14 +107,16 @@ impl RunLoop {
 type Found = SmallVec<[(u64, Rc<dyn Observing>); 4]>;
 
 impl Tables {
+    /// What any observer of any mode wants to see.
+    fn observed(&self) -> Activity {
+        self.modes()
+            .fold(Activity::empty(), |all, entry| all | entry.observed)
+    }
+
     fn observers_of(&self, mode: Mode, activity: Activity) -> Found {
-        let Some(entry) = self.mode(mode) else {
-            return Found::new();
-        };
-        if !entry.observed.intersects(activity) {
-            return Found::new();
-        }
-        let seats = entry.observers.iter();
+        let entry = self.mode(mode);
+        let entry = entry.filter(|entry| entry.observed.intersects(activity));
+        let seats = entry.into_iter().flat_map(|entry| &entry.observers);
         let seats = seats.filter(|seat| seat.observer.activities().intersects(activity));
         seats
             .map(|seat| (seat.number, Rc::clone(&seat.observer)))

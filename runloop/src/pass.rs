@@ -7,14 +7,14 @@ use crate::arena::Key;
 use crate::batch::Batch;
 use crate::claim::{Due, Found};
 use crate::clock::Tick;
-use crate::core::{Closure, Core, RunLoop};
+use crate::core::{Closure, Core, RunLoop, Tables};
 use crate::deadlines::Deadline;
 use crate::limit::{Outcome, ReturnAfter};
 use crate::mode::Mode;
 use crate::plan::Plan;
 use crate::readiness::{Ready, Stage};
-use crate::shared::{STOP, WAKE};
 use crate::trace::Call;
+use crate::wake::{STOP, WAKE};
 
 impl RunLoop {
     /// Looks at everything once, in the order of CoreFoundation, and says with what the run ends, if it does.
@@ -48,7 +48,10 @@ impl RunLoop {
     /// Runs the closures that were there when the phase began. Each leaves its queue just before it runs, so a nested
     /// run goes on with the rest.
     pub(crate) fn run_closures(&self, mode: Mode) {
-        let last = self.core.with(|tables| tables.counter);
+        let last = self
+            .core
+            .with(|tables| tables.has_closures(mode).then_some(tables.counter));
+        let Some(last) = last else { return };
         while let Some(closure) = self.core.with(|tables| tables.next_closure(mode, last)) {
             self.core.shared.release_closure();
             self.call(Call::Closure, || match closure {
@@ -60,6 +63,9 @@ impl RunLoop {
 
     /// Performs the sources of the mode that are signalled now, lowest order first.
     fn perform_signalled(&self, plan: &Plan) -> bool {
+        if !self.core.with(Tables::has_signals) {
+            return false;
+        }
         let found = self.core.with(|tables| tables.signalled_in(plan.mode));
         self.perform_each(plan, found)
     }
@@ -67,6 +73,9 @@ impl RunLoop {
     /// Performs the sources whose bells the look of a run that only looks has heard: nothing would in another pass.
     fn perform_rung(&self, plan: &Plan, handled: bool) -> bool {
         if !plan.only_looks() || (handled && plan.return_after == ReturnAfter::FirstSource) {
+            return false;
+        }
+        if !self.core.with(Tables::has_signals) {
             return false;
         }
         let mut found = self.core.with(|tables| tables.signalled_in(plan.mode));
@@ -77,13 +86,14 @@ impl RunLoop {
     fn perform_each(&self, plan: &Plan, found: Found) -> bool {
         let mut handled = false;
         for (_, _, key) in found {
-            let claimed = self
-                .core
-                .with(|tables| tables.claim_signalled(key, plan.mode));
-            let Some(rung) = claimed else {
+            let claimed = self.core.with(|tables| {
+                let rung = tables.claim_signalled(key, plan.mode)?;
+                Some((rung, tables.engage(key)?))
+            });
+            let Some((rung, engaged)) = claimed else {
                 continue;
             };
-            handled |= self.perform_source(key, Ready::signal(rung));
+            handled |= self.perform_source(key, engaged, Ready::signal(rung));
             if handled && plan.return_after == ReturnAfter::FirstSource {
                 break;
             }
@@ -108,8 +118,8 @@ impl RunLoop {
         };
         while let Some(due) = self.core.with(|tables| tables.claim_due(mode, now)) {
             match due {
-                Due::Deadline(key, at) => {
-                    self.perform_source(key, Ready::deadline(at.to_instant()));
+                Due::Deadline(key, at, engaged) => {
+                    self.perform_source(key, engaged, Ready::deadline(at.to_instant()));
                 }
                 Due::Rested(key) => self.go_on(key),
             }
@@ -121,7 +131,7 @@ impl RunLoop {
     ///
     /// A run that returns after one source takes one here, even when a signalled source has had its turn in this pass:
     /// otherwise a source that always signals itself would keep every descriptor waiting.
-    fn perform_ready(&self, plan: &Plan, batch: Option<Batch>) -> bool {
+    fn perform_ready(&self, plan: &Plan, batch: Option<Box<Batch>>) -> bool {
         let Some(mut batch) = batch else { return false };
         let one = plan.return_after == ReturnAfter::FirstSource;
         let mut performed = false;
@@ -132,11 +142,12 @@ impl RunLoop {
                 .iter()
                 .position(|item| item.source != source);
             let end = end.map_or(batch.items.len(), |count| at + count);
-            if self
-                .core
-                .with(|tables| tables.claim_ready(&mut batch, at..end, plan.mode))
-            {
-                performed |= self.perform_source(source, Ready::fds(&batch.fds));
+            let claimed = self.core.with(|tables| {
+                let claimed = tables.claim_ready(&mut batch, at..end, plan.mode);
+                claimed.then(|| tables.engage(source)).flatten()
+            });
+            if let Some(engaged) = claimed {
+                performed |= self.perform_source(source, engaged, Ready::fds(&batch.fds));
                 self.silence(source, &batch.barren);
             }
             at = end;
@@ -163,21 +174,15 @@ impl RunLoop {
 
     /// Whether the innermost run was asked to stop.
     pub(crate) fn is_stopped(&self) -> bool {
-        let ordered = self.core.shared.take_order(STOP);
-        self.core.with(|tables| {
-            let Some(activation) = tables.activations.last_mut() else {
-                return ordered;
-            };
-            activation.stopped |= ordered;
-            activation.stopped
-        })
+        if self.core.shared.take_order(STOP) {
+            self.core.stopped.set(true);
+        }
+        self.core.stopped.get()
     }
 
     /// Whether the mode has nothing that a run could wait for or do.
     pub(crate) fn is_empty(&self, mode: Mode) -> bool {
-        self.core.with(|tables| {
-            tables.mode(mode).is_none_or(|entry| entry.lively == 0) && !tables.has_closures(mode)
-        })
+        self.core.with(|tables| tables.is_empty(mode))
     }
 
     /// Signals a source of this loop from its own thread.

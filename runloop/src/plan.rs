@@ -1,16 +1,8 @@
-//! How a run was asked for, what is known of one in progress, and what the loop is between runs.
+//! How a run was asked for, and what the loop is between runs.
 
 use crate::clock::Tick;
 use crate::limit::ReturnAfter;
 use crate::mode::Mode;
-
-/// One run in progress.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Activation {
-    pub(crate) mode: Mode,
-    /// Somebody asked it to stop.
-    pub(crate) stopped: bool,
-}
 
 /// How a run was asked for.
 #[derive(Clone, Copy, Debug)]

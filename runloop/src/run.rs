@@ -8,8 +8,8 @@ use crate::core::RunLoop;
 use crate::error::RunError;
 use crate::limit::{Limit, Outcome};
 use crate::mode::Mode;
-use crate::plan::{Activation, Plan};
-use crate::shared::STOP;
+use crate::plan::Plan;
+use crate::wake::STOP;
 
 impl RunLoop {
     /// Runs one activation.
@@ -46,13 +46,7 @@ impl RunLoop {
         if let Some(around) = self.core.with(|tables| tables.running()) {
             self.announce(around);
         }
-        let activated = Activated::new(
-            self,
-            Activation {
-                mode: plan.mode,
-                stopped,
-            },
-        );
+        let activated = Activated::new(self, plan.mode, stopped);
         self.notify(plan.mode, Activity::ENTRY);
         let outcome = self.passes(plan);
         self.notify(plan.mode, Activity::EXIT);
@@ -87,43 +81,37 @@ impl RunLoop {
 /// An activation on the stack of its loop; it leaves the stack also on the way of a panic.
 struct Activated<'a> {
     run_loop: &'a RunLoop,
-    /// How many activations there are around this one.
-    around: usize,
+    /// Whether the one around it was asked to stop.
+    around_stopped: bool,
     /// Whether it was begun inside a callback that is timed.
     inside: bool,
 }
 
 impl<'a> Activated<'a> {
-    fn new(run_loop: &'a RunLoop, activation: Activation) -> Self {
-        let around = run_loop.core.with(|tables| {
-            tables.activations.push(activation);
+    fn new(run_loop: &'a RunLoop, mode: Mode, stopped: bool) -> Self {
+        run_loop.core.with(|tables| {
+            tables.activations.push(mode);
             tables.shelf_changed = true;
-            tables.activations.len() - 1
         });
-        let inside = run_loop.core.timing.enter();
         Self {
             run_loop,
-            around,
-            inside,
+            around_stopped: run_loop.core.stopped.replace(stopped),
+            inside: run_loop.core.timing.enter(),
         }
     }
 }
 
 impl Drop for Activated<'_> {
     fn drop(&mut self) {
-        self.run_loop.core.timing.leave(self.inside);
-        let stopped = self.run_loop.core.with(|tables| {
-            let stopped = tables
-                .activations
-                .get(self.around)
-                .is_some_and(|run| run.stopped);
-            tables.activations.truncate(self.around);
+        let core = &self.run_loop.core;
+        core.timing.leave(self.inside);
+        core.with(|tables| {
+            tables.activations.pop();
             tables.shelf_changed = true;
-            stopped
         });
         // A stop that something else outvoted is kept for the next run.
-        if stopped {
-            self.run_loop.core.stop_kept.set(true);
+        if core.stopped.replace(self.around_stopped) {
+            core.stop_kept.set(true);
         }
     }
 }

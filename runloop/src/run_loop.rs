@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, Tick};
-use crate::core::{Closure, RunLoop};
+use crate::core::{Closure, RunLoop, Tables};
 use crate::error::{AddError, PerformError, RunError};
 use crate::handle::Handle;
 use crate::limit::{Limit, Outcome, ReturnAfter};
 use crate::mode::Mode;
 use crate::observer::Observer;
 use crate::plan::Plan;
-use crate::shared::WAKE;
 use crate::source::Source;
 use crate::source_handle::SourceHandle;
 use crate::source_ref::{AsSource, SourceRef};
 use crate::statistics::Statistics;
 use crate::thread;
+use crate::wake::WAKE;
 
 impl RunLoop {
     /// The loop of this thread.
@@ -132,14 +132,12 @@ impl RunLoop {
     ///
     /// Counterpart: `CFRunLoopStop`, which is lost on a loop that does not run.
     pub fn stop(&self) {
-        self.core.with(|tables| {
-            let activation = tables.activations.last_mut();
-            let running = activation.map(|activation| activation.stopped = true);
-            if running.is_none() {
-                self.core.stop_kept.set(true);
-                tables.stir_all();
-            }
-        });
+        if self.current_mode().is_some() {
+            self.core.stopped.set(true);
+        } else {
+            self.core.stop_kept.set(true);
+            self.core.with(Tables::stir_all);
+        }
     }
 
     /// Has the loop make one more pass instead of sleeping. Nothing in this crate needs it.

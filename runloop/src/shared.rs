@@ -3,7 +3,7 @@
 //! Nothing here reaches the loop's tables; the loop takes what is in the inbox when it looks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,7 @@ use crate::flags::Mark;
 use crate::mode::Mode;
 use crate::sys::Doorbell;
 use crate::sys::fork::ForkGuard;
-use crate::wake::Sleep;
+use crate::wake::{POSTED, STOP, Sleep, WAKE};
 
 /// A closure on its way to a loop. It finds the loop as the current one of its thread.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
@@ -33,10 +33,8 @@ pub(crate) struct Shared {
     /// The loop's number, never zero and never another loop's: threads come and go, but not this often.
     pub(crate) id: u64,
     inbox: Sender<Message>,
-    /// Whether the loop sleeps.
+    /// What it is to look at, and whether it sleeps.
     pub(crate) sleep: Sleep,
-    /// `STOP` and `WAKE`: orders without contents.
-    orders: AtomicU32,
     /// Set before the loop sleeps for the first time.
     pub(crate) bell: OnceLock<Arc<Doorbell>>,
     /// Closures that are sent or queued and have not begun.
@@ -56,7 +54,6 @@ impl Shared {
             id,
             inbox,
             sleep: Sleep::new(),
-            orders: AtomicU32::new(0),
             bell: OnceLock::new(),
             closures: AtomicUsize::new(0),
             capacity: AtomicUsize::new(CLOSURES_MAX),
@@ -91,26 +88,24 @@ impl Shared {
             return Err(message);
         }
         self.inbox.send(message).map_err(|unsent| unsent.0)?;
-        self.wake();
+        self.mark(POSTED);
         Ok(())
     }
 
     /// Gives an order, and wakes the loop.
     pub(crate) fn order(&self, order: u32) -> Result<(), Unreachable> {
         self.reachable()?;
-        self.orders.fetch_or(order, Ordering::AcqRel);
-        self.wake();
+        self.mark(order);
         Ok(())
     }
 
     /// The loop's: takes an order back, and says whether it was given.
     pub(crate) fn take_order(&self, order: u32) -> bool {
-        self.orders.load(Ordering::Relaxed) & order != 0
-            && self.orders.fetch_and(!order, Ordering::AcqRel) & order != 0
+        self.sleep.take(order)
     }
 
     pub(crate) fn has_orders(&self) -> bool {
-        self.orders.load(Ordering::Acquire) != 0
+        self.sleep.has(STOP | WAKE)
     }
 
     /// Takes room for one closure, if there is any.
@@ -132,8 +127,8 @@ impl Shared {
         self.capacity.store(most, Ordering::Relaxed);
     }
 
-    fn wake(&self) {
-        if self.sleep.must_ring() {
+    fn mark(&self, what: u32) {
+        if self.sleep.mark(what) {
             if let Some(bell) = self.bell.get() {
                 bell.ring();
             }
@@ -150,11 +145,6 @@ impl fmt::Debug for Shared {
             .finish_non_exhaustive()
     }
 }
-
-/// The order to end the innermost run.
-pub(crate) const STOP: u32 = 1;
-/// The order to make one more pass.
-pub(crate) const WAKE: u32 = 2;
 
 /// How many closures wait for a loop unless it was told otherwise.
 const CLOSURES_MAX: usize = 1_024;

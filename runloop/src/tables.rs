@@ -155,6 +155,11 @@ impl Tables {
         mode.lively -= usize::from(!entry.state.traits.passive);
     }
 
+    /// Whether a mode has nothing that a run could wait for or do.
+    pub(crate) fn is_empty(&self, mode: Mode) -> bool {
+        self.mode(mode).is_none_or(|entry| entry.lively == 0) && !self.has_closures(mode)
+    }
+
     /// Whether a closure waits for a mode.
     pub(crate) fn has_closures(&self, mode: Mode) -> bool {
         let Some(entry) = self.mode(mode) else {

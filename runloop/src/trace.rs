@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use crate::clock::Tick;
 use crate::core::{Callee, RunLoop};
 use crate::mode::Mode;
@@ -46,8 +48,17 @@ impl<'a> Call<'a> {
 }
 
 impl RunLoop {
-    /// Makes a callback, inside its span, and with an eye on the clock if that is wanted.
+    /// Makes a callback; inside its span, and with an eye on the clock, if anybody wants to know of either.
     pub(crate) fn call<R>(&self, call: Call<'_>, callback: impl FnOnce() -> R) -> R {
+        let traced = LevelFilter::current() >= LevelFilter::TRACE;
+        if traced || self.core.timing.is_on() {
+            self.call_watched(call, callback)
+        } else {
+            callback()
+        }
+    }
+
+    fn call_watched<R>(&self, call: Call<'_>, callback: impl FnOnce() -> R) -> R {
         let span = tracing::trace_span!(
             "callback",
             call = call.what(),

@@ -21,7 +21,7 @@ use crate::wake::Sleep;
 impl RunLoop {
     /// Asks the kernel what is ready, sleeping if there is nothing else to do. `None`: the kernel was not asked, or had
     /// nothing to tell.
-    pub(crate) fn wait(&self, plan: &Plan, handled: bool) -> io::Result<Option<Batch>> {
+    pub(crate) fn wait(&self, plan: &Plan, handled: bool) -> io::Result<Option<Box<Batch>>> {
         // A callback may have forked, and this may be the child: the poll set and the alarm are its parent's.
         if let Err(why) = self.core.shared.reachable() {
             return Err(io::Error::other(why));
@@ -58,7 +58,7 @@ impl RunLoop {
     }
 
     /// Asks the kernel without sleeping, unless it has been asked so recently that this can be left out.
-    fn look(&self, plan: &Plan) -> io::Result<Option<Batch>> {
+    fn look(&self, plan: &Plan) -> io::Result<Option<Box<Batch>>> {
         if self.may_skip_the_kernel() {
             Ok(None)
         } else {
@@ -66,14 +66,15 @@ impl RunLoop {
         }
     }
 
-    fn sleep(&self, plan: &Plan) -> io::Result<Option<Batch>> {
+    fn sleep(&self, plan: &Plan) -> io::Result<Option<Box<Batch>>> {
         loop {
+            // What hot sources are told may make them bring work from this thread, too.
+            let told = self.core.hot_count.get() > 0;
             if self.has_work(plan) || self.spin(plan) || self.announce(plan.mode) {
                 return self.look(plan);
             }
             let asleep = Asleep::announce(&self.core.shared.sleep);
-            // What was announced to hot sources may have made them bring work from this thread, too.
-            if self.collect() || self.core.shared.has_orders() || self.has_work(plan) {
+            if self.collect() || self.core.shared.has_orders() || (told && self.has_work(plan)) {
                 drop(asleep);
                 return self.look(plan);
             }
@@ -96,20 +97,20 @@ impl RunLoop {
 
     /// Whether there is something to do that the kernel knows nothing of.
     fn has_work(&self, plan: &Plan) -> bool {
-        if self.core.with(|tables| tables.has_work(plan.mode)) || self.is_stopped() {
-            return true;
-        }
-        !plan.when_empty && self.is_empty(plan.mode)
+        self.is_stopped()
+            || self.core.with(|tables| {
+                tables.has_work(plan.mode) || (!plan.when_empty && tables.is_empty(plan.mode))
+            })
     }
 
     /// Asks the kernel, once.
-    fn poll(&self, plan: &Plan, patience: Patience) -> io::Result<Option<Batch>> {
+    fn poll(&self, plan: &Plan, patience: Patience) -> io::Result<Option<Box<Batch>>> {
         self.core.memory_passes.set(0);
         let few = plan.return_after == ReturnAfter::FirstSource;
         let found = self.core.with(|tables| {
             let poller = Rc::clone(tables.poller(plan.mode)?);
             let spare = tables.spare_batches[usize::from(few)].pop();
-            Some((poller, spare.unwrap_or_else(|| Batch::new(few))))
+            Some((poller, spare.unwrap_or_else(|| Box::new(Batch::new(few)))))
         });
         let Some((poller, mut batch)) = found else {
             return Ok(None);
@@ -169,19 +170,20 @@ impl Batch {
 
 impl Tables {
     /// Keeps the memory of a batch for the next wait.
-    pub(crate) fn keep_batch(&mut self, batch: Batch) {
+    pub(crate) fn keep_batch(&mut self, batch: Box<Batch>) {
         self.spare_batches[usize::from(batch.few)].push(batch);
     }
 
     /// Whether a closure or a signalled source waits for this mode.
     pub(crate) fn has_work(&mut self, mode: Mode) -> bool {
         // An observer of the wait may have run another mode, in which a signal for this one was shelved.
-        self.clear_shelf();
+        let signalled = self.has_signals();
         self.has_closures(mode)
-            || self.signalled.iter().any(|&(_, key)| {
-                let entry = self.sources.get(key);
-                entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_held())
-            })
+            || signalled
+                && self.signalled.iter().any(|&(_, key)| {
+                    let entry = self.sources.get(key);
+                    entry.is_some_and(|entry| entry.is_in(mode) && !entry.is_held())
+                })
     }
 
     /// Finds the source of each event and puts them in the order in which they will be performed; says which of the
