@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 
 use crate::activity::Activity;
 use crate::arena::{Arena, Key};
+use crate::aside::Aside;
 use crate::batch::Batch;
 use crate::clock::Tick;
 use crate::deadlines::{Deadline, Deadlines};
@@ -119,6 +120,7 @@ pub(crate) struct Core {
     pub(crate) observed: Cell<Activity>,
     /// Whether waiting sources may spin.
     pub(crate) spinning: Cell<bool>,
+    pub(crate) aside: Aside,
     pub(crate) statistics: Cell<Statistics>,
     /// The sources whose `prepare` is running, the innermost last.
     pub(crate) asking: RefCell<SmallVec<[Key; 2]>>,
@@ -144,6 +146,7 @@ impl Core {
             stopped: Cell::new(false),
             observed: Cell::new(Activity::empty()),
             spinning: Cell::new(true),
+            aside: Aside::default(),
             statistics: Cell::new(Statistics::default()),
             asking: RefCell::default(),
             spin_wish: Cell::new(Duration::ZERO),

@@ -23,7 +23,10 @@ impl RunLoop {
         }
         for taken in 0..MESSAGES_PER_LOOK {
             match self.next_message() {
-                Ok(message) => self.take_in(message),
+                Ok(message) => {
+                    self.core.aside.visit();
+                    self.take_in(message);
+                }
                 Err(_) => return taken > 0,
             }
         }

@@ -24,6 +24,7 @@ mod heap;
 mod deadlines;
 mod wake;
 mod timing;
+mod aside;
 mod flags;
 
 // What other threads hold.

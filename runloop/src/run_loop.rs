@@ -268,7 +268,8 @@ impl RunLoop {
     }
 
     /// Whether sources may have this loop look again and again for a moment instead of sleeping at once; they may unless
-    /// this is set to false, which saves power and costs time.
+    /// this is set to false, which saves power and costs time. It also decides whether the loop, after other threads have
+    /// sent something, may give its processor to them once before it sleeps, as it does where that has paid.
     pub fn set_spinning(&self, allowed: bool) {
         self.core.spinning.set(allowed);
     }

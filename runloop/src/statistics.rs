@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What a loop has done since its thread began to use it.
 ///
-/// `waits` and `alarms` are system calls of the loop, so that their differences say what an operation costs. How often each
+/// `waits`, `alarms` and `yields` are system calls of the loop, so that their differences say what an operation costs. How often each
 /// single source was performed says [`SourceHandle::performs`](crate::SourceHandle::performs), and `{:#?}` of the loop.
 ///
 /// ```
@@ -29,6 +29,9 @@ pub struct Statistics {
     pub waits: u64,
     /// How often the timer descriptor was set.
     pub alarms: u64,
+    /// How often the loop gave its processor to other threads before it slept: see
+    /// [`RunLoop::set_spinning`](crate::RunLoop::set_spinning).
+    pub yields: u64,
     /// For how long the loop slept while it [measured](crate::RunLoop::set_measuring) times.
     pub asleep: Duration,
 }

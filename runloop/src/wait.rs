@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::activity::Activity;
 use crate::arena::Key;
 use crate::batch::{Batch, Item};
-use crate::clock::Tick;
+use crate::clock::{self, Tick};
 use crate::core::{RunLoop, Tables};
 use crate::devices::Heard;
 use crate::limit::ReturnAfter;
@@ -70,7 +70,11 @@ impl RunLoop {
         loop {
             // What hot sources are told may make them bring work from this thread, too.
             let told = self.core.hot_count.get() > 0;
-            if self.has_work(plan) || self.spin(plan) || self.announce(plan.mode) {
+            if self.has_work(plan)
+                || self.spin(plan)
+                || self.stand_aside()
+                || self.announce(plan.mode)
+            {
                 return self.look(plan);
             }
             let asleep = Asleep::announce(&self.core.shared.sleep);
@@ -93,6 +97,21 @@ impl RunLoop {
                 return Ok(None);
             }
         }
+    }
+
+    /// Lets other threads run if one of them is likely to bring more; says whether something has come.
+    fn stand_aside(&self) -> bool {
+        let aside = &self.core.aside;
+        if !aside.is_due() || !self.core.spinning.get() || clock::standing().is_some() {
+            return false;
+        }
+        let begun = Tick::now();
+        std::thread::yield_now();
+        let took = begun.until(Tick::now());
+        self.core.count(|statistics| statistics.yields += 1);
+        let found = self.collect() || self.core.shared.has_orders();
+        aside.learn(took, found);
+        found
     }
 
     /// Whether there is something to do that the kernel knows nothing of.

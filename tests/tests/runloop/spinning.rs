@@ -233,3 +233,33 @@ fn nothing_put_into_memory_is_slept_over() {
         source.invalidate();
     }
 }
+
+/// How often a loop, which another thread has sent a closure, gives its processor away before it sleeps.
+fn yields_after_a_visit(spinning: bool) -> u64 {
+    thread::spawn(move || {
+        let run_loop = RunLoop::current();
+        run_loop.set_spinning(spinning);
+        let handle = run_loop.handle();
+        let visit = thread::spawn(move || handle.perform(Mode::DEFAULT, |_| ()).is_ok());
+        assert!(visit.join().unwrap(), "it is sent");
+        let soon = Duration::from_millis(1);
+        for _ in 0..2 {
+            let ended = run_loop.wait_in_mode(Mode::DEFAULT, soon, ReturnAfter::Limit);
+            assert_eq!(ended.unwrap(), Outcome::TimedOut, "it has slept");
+        }
+        run_loop.statistics().yields
+    })
+    .join()
+    .unwrap()
+}
+
+#[test]
+fn a_loop_stands_aside_once_for_a_visit_and_never_where_it_may_not_spin() {
+    let _watchdog = Watchdog::new();
+    assert_eq!(
+        yields_after_a_visit(true),
+        1,
+        "before the first sleep alone"
+    );
+    assert_eq!(yields_after_a_visit(false), 0, "it sleeps at once");
+}
