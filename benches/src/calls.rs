@@ -1,18 +1,16 @@
 //! What a small request costs in system calls, by the counters of both sides:
-//! `cargo run -p benches --release --bin calls [PLACEMENT [asleep|awake [REQUESTS]]]`.
+//! `cargo run -p benches --release --bin calls [PLACEMENT [asleep|awake [REQUESTS]]]`, or one case of it with
+//! `-- case placement=… manner=… requests=…`.
 //!
 //! Asleep, neither side looks again before it sleeps; awake, both do while it pays. `benches/system_calls.sh` runs it under
 //! `strace` and compares.
 
-use benches::Placement;
+use benches::{Arguments, Placement, Result};
 use messageport::{Directory, LocalPort, RemotePort, Statistics};
 use runloop::{Mode, RunLoop};
-use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,9 +18,33 @@ fn main() -> Result<()> {
     if let ["serve", placement, manner, place] = words[..] {
         return serve(placement, manner, place);
     }
+    if words.first() == Some(&"case") {
+        let case = Arguments::of_process(1)?;
+        let requests = case.value("requests")?;
+        let counts = measure(case.text("placement")?, case.text("manner")?, requests)?;
+        println!("each={}", each(counts, requests));
+        return Ok(());
+    }
     let placement = words.first().copied().unwrap_or("same");
     let manner = words.get(1).copied().unwrap_or("awake");
     let requests = words.get(2).copied().unwrap_or("10000").parse()?;
+    let counts = measure(placement, manner, requests)?;
+    let calls: u64 = counts.iter().sum();
+    let each = each(counts, requests);
+    let sorts: Vec<String> = SORTS
+        .iter()
+        .zip(counts)
+        .map(|(sort, count)| format!("{sort}={count}"))
+        .collect();
+    println!(
+        "bench=calls placement={placement} manner={manner} requests={requests} calls={calls} each={each:.3} {}",
+        sorts.join(" ")
+    );
+    Ok(())
+}
+
+/// Counts the calls that both sides make.
+fn measure(placement: &str, manner: &str, requests: u64) -> Result<Counts> {
     let place = std::env::temp_dir().join(format!("bench-calls-{}", std::process::id()));
     std::fs::create_dir_all(&place)?;
     let mut server = Command::new(std::env::current_exe()?)
@@ -36,21 +58,16 @@ fn main() -> Result<()> {
     }
     server.wait()?;
     std::fs::remove_dir_all(&place)?;
-    let counts = asked?;
+    asked
+}
+
+/// The calls of one request.
+fn each(counts: Counts, requests: u64) -> f64 {
     let calls: u64 = counts.iter().sum();
-    let sorts: Vec<String> = SORTS
-        .iter()
-        .zip(counts)
-        .map(|(sort, count)| format!("{sort}={count}"))
-        .collect();
     // Small numbers: exact in a float.
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
     let each = calls as f64 / requests as f64;
-    println!(
-        "bench=calls placement={placement} manner={manner} requests={requests} calls={calls} each={each:.3} {}",
-        sorts.join(" ")
-    );
-    Ok(())
+    each
 }
 
 fn settle_down(placement: &str, manner: &str, second: bool) -> Result<()> {

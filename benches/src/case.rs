@@ -4,6 +4,7 @@
 use crate::{Result, Rounds};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
@@ -109,17 +110,24 @@ pub fn alternate(cases: &[Case], rounds: usize) -> Result<Vec<BTreeMap<String, R
     let mut all = vec![BTreeMap::<String, Rounds>::new(); cases.len()];
     for round in 1..=rounds {
         for (case, figures) in cases.iter().zip(&mut all) {
-            eprint!(
-                "\r\x1b[Kround {round} of {rounds}: {} {}",
+            progress(&format!(
+                "round {round} of {rounds}: {} {}",
                 case.bench, case.arguments
-            );
+            ));
             for (metric, figure) in case.measure()? {
                 figures.entry(metric).or_default().add(figure);
             }
         }
     }
-    eprint!("\r\x1b[K");
+    progress("");
     Ok(all)
+}
+
+/// Says on a terminal what is going on, in place of what was said before.
+fn progress(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
+    }
 }
 
 /// A program of this package, beside the one that is running.

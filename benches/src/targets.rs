@@ -50,14 +50,19 @@ fn at(what: &'static str, measured: f64, limit: Limit) -> Ratio {
     }
 }
 
-/// Measures what the named targets need, or all of them, and prints one line each.
-pub(crate) fn measure(names: &[String]) -> Result<()> {
+/// Measures what the named targets need, or all of them, and prints one line each. After the word `threads`, the ends of ports
+/// are threads of one process.
+pub(crate) fn measure(words: &[String]) -> Result<()> {
+    let (threads, names) = match words {
+        [first, names @ ..] if first == "threads" => (true, names),
+        names => (false, names),
+    };
     let reference = Reference::measure()?;
     println!(
         "reference: epoll_wait {:.0} ns, copying {:.1} GB/s",
         reference.wait_ns, reference.copy_gbs
     );
-    let mut sample = Sample::default();
+    let mut sample = Sample::new(threads);
     for target in list::ALL {
         if !names.is_empty() && !names.iter().any(|name| name == target.number) {
             continue;
@@ -72,6 +77,7 @@ pub(crate) fn measure(names: &[String]) -> Result<()> {
                     Limit::AtLeast(least) => (">=", least),
                 };
                 let mark = if ratio.is_met() { "" } else { " (!)" };
+                let limit = (limit * 1_000.0).round() / 1_000.0;
                 format!("{} {:.3} {sign} {limit}{mark}", ratio.what, ratio.measured)
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use super::{Target, loops, ports};
 
-pub(super) const ALL: [Target; 13] = [
+pub(super) const ALL: [Target; 14] = [
     Target {
         number: "T1",
         asks: "port round trip, 64 B, same",
@@ -62,6 +62,11 @@ pub(super) const ALL: [Target; 13] = [
         number: "T12",
         asks: "memory of a link, a source, a loop",
         judge: loops::memory,
+    },
+    Target {
+        number: "T13",
+        asks: "system calls of a small request, both sides together",
+        judge: ports::system_calls,
     },
     Target {
         number: "T14",

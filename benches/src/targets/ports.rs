@@ -153,6 +153,20 @@ pub(super) fn one_way_large(sample: &mut Sample, reference: &Reference) -> Verdi
     ])
 }
 
+pub(super) fn system_calls(sample: &mut Sample, _: &Reference) -> Verdict {
+    let cases = [
+        "placement=same manner=awake requests=10000",
+        "placement=cross manner=asleep requests=10000",
+        "placement=cross manner=awake requests=10000",
+    ];
+    let [same, asleep, awake] = sample.compare("calls", cases, "each")?;
+    Ok(vec![
+        at("same", same, AtMost(4.0)),
+        at("cross, asleep", asleep, AtMost(6.0)),
+        at("cross, awake", awake, AtMost(0.05)),
+    ])
+}
+
 pub(super) fn sparse(sample: &mut Sample, _: &Reference) -> Verdict {
     let cases = [
         concat!(

@@ -4,10 +4,20 @@ use benches::{Arguments, Case, Result, Rounds, alternate};
 use std::collections::BTreeMap;
 
 /// Figures by case and metric.
-#[derive(Default)]
-pub(crate) struct Sample(BTreeMap<String, BTreeMap<String, Rounds>>);
+pub(crate) struct Sample {
+    known: BTreeMap<String, BTreeMap<String, Rounds>>,
+    /// The ends of ports, and of what they are compared with, are threads of one process where they can be.
+    threads: bool,
+}
 
 impl Sample {
+    pub(crate) fn new(threads: bool) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            threads,
+        }
+    }
+
     /// The middle figures of several cases that are compared, measured in turn.
     ///
     /// # Errors
@@ -21,25 +31,25 @@ impl Sample {
     ) -> Result<[f64; N]> {
         let known = cases
             .iter()
-            .all(|case| self.0.contains_key(&key(bench, case)));
+            .all(|case| self.known.contains_key(&key(bench, case)));
         if !known {
             let measured: Vec<Case> = cases
                 .iter()
                 .map(|words| {
                     Ok(Case {
                         bench,
-                        arguments: arguments(words)?,
+                        arguments: self.placed(arguments(words)?)?,
                     })
                 })
                 .collect::<Result<_>>()?;
             for (case, figures) in cases.iter().zip(alternate(&measured, ROUNDS)?) {
-                self.0.insert(key(bench, case), figures);
+                self.known.insert(key(bench, case), figures);
             }
         }
         let mut found = [f64::NAN; N];
         for (figure, case) in found.iter_mut().zip(cases) {
             let rounds = self
-                .0
+                .known
                 .get(&key(bench, case))
                 .and_then(|figures| figures.get(metric));
             *figure = rounds
@@ -47,6 +57,17 @@ impl Sample {
                 .median();
         }
         Ok(found)
+    }
+
+    /// The arguments of a case, with its ends where they are to be.
+    fn placed(&self, arguments: Arguments) -> Result<Arguments> {
+        let moves = self.threads && arguments.text("ends").is_ok();
+        // Its waiting object is for processes.
+        Ok(if moves && arguments.text("peer")? != "iceoryx2" {
+            arguments.with("ends", "threads")
+        } else {
+            arguments
+        })
     }
 }
 
