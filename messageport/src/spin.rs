@@ -2,7 +2,7 @@
 
 use crate::ring::{Page, Progress};
 use runloop::Prepared;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a source knows of its chances when it looks for a peer's answer.
 ///
@@ -48,6 +48,30 @@ impl Spin {
         state.seen = None;
     }
 
+    /// Looks until there is something on this link, `enough` says that there need be nothing any more, or its peer has shown
+    /// no sign of work for a while. For a thread that waits for nothing else.
+    pub(crate) fn look_closely(&self, page: &Page, mut enough: impl FnMut() -> bool) {
+        if !self.allowed || !page.peer_is_elsewhere() {
+            return;
+        }
+        let mut seen = page.peer_progress();
+        let mut since = Instant::now();
+        while !enough() {
+            for _ in 0..LOOKS_PER_CLOCK {
+                if page.has_data() {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+            let (progress, now) = (page.peer_progress(), Instant::now());
+            if progress != seen {
+                (seen, since) = (progress, now);
+            } else if now.duration_since(since) >= LIMIT {
+                return;
+            }
+        }
+    }
+
     /// Whether to go on looking: for a while after each sign of work at the other side.
     pub(crate) fn look(&self) -> Prepared {
         let mut state = self.lock();
@@ -72,6 +96,8 @@ impl Spin {
 
 /// For how long a peer that was seen at work is looked for: more than a wake-up costs.
 const LIMIT: Duration = Duration::from_micros(50);
+/// How many looks are taken between two at the clock.
+const LOOKS_PER_CLOCK: u32 = 64;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::arena::Key;
-use crate::clock::{self, Tick};
+use crate::clock::Tick;
 use crate::core::{Callee, RunLoop, Tables};
 use crate::member::SourceFlags;
 use crate::mode::Mode;
@@ -45,7 +45,7 @@ impl RunLoop {
         }
         // What the sources wished for at any look since the last sleep; they say it once.
         let mut more = self.core.spin_wish.take();
-        if more.is_zero() || !self.core.spinning.get() || clock::standing().is_some() {
+        if more.is_zero() || !self.may_spin() {
             return false;
         }
         let hot = self.core.with(|tables| tables.hot_callees(plan.mode));

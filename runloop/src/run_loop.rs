@@ -274,6 +274,16 @@ impl RunLoop {
         self.core.spinning.set(allowed);
     }
 
+    /// Whether looking again and again instead of sleeping is allowed: it is not after
+    /// [`set_spinning(false)`](Self::set_spinning), nor while the clock stands still for a test.
+    ///
+    /// For what waits beside the loop, as it is asked before the loop is run; a source just answers
+    /// [`Prepared::Spin`](crate::Prepared::Spin).
+    #[must_use]
+    pub fn may_spin(&self) -> bool {
+        self.core.spinning.get() && clock::standing().is_none()
+    }
+
     /// Has a warning traced about each callback that takes this long or longer; `None`, as it is at first, about none.
     ///
     /// It says the name and kind of the source, which of its callbacks it was (or that it was an observer or a closure), the

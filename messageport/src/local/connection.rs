@@ -7,7 +7,8 @@ use crate::local::outbox::Outbox;
 use crate::pidfd::Credentials;
 use crate::transfer::{Arrival, Breach};
 use crate::wire::{Head, Kind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -26,7 +27,9 @@ pub(crate) struct Connection {
     pub(crate) patience: Instant,
     /// Its hello is there, and waits for room here.
     pub(crate) kept_waiting: AtomicBool,
-    pub(super) outbox: Mutex<Outbox>,
+    outbox: Mutex<Outbox>,
+    /// How much is in the outbox: replies, and requests without one. To be looked at before it is locked for nothing.
+    owed: AtomicUsize,
     /// It is left alone until some of its requests are answered.
     pub(super) choked: AtomicBool,
     /// How many requests may be without a reply.
@@ -53,6 +56,7 @@ impl Connection {
             patience,
             kept_waiting: AtomicBool::new(false),
             outbox: Mutex::default(),
+            owed: AtomicUsize::new(0),
             choked: AtomicBool::new(false),
             requests_max: limits.requests_per_client,
             largest_reply: AtomicU64::new(LARGEST),
@@ -142,12 +146,54 @@ impl Connection {
         self.discard(replies);
     }
 
-    pub(super) fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn outbox(&self) -> OpenOutbox<'_> {
+        OpenOutbox {
+            outbox: self.outbox.lock().unwrap_or_else(PoisonError::into_inner),
+            owed: &self.owed,
+        }
+    }
+
+    /// Whether the client is owed nothing at all.
+    #[inline]
+    pub(super) fn is_quit(&self) -> bool {
+        self.owed.load(Ordering::Acquire) == 0
     }
 
     fn greeter(&self) -> MutexGuard<'_, Option<Peer>> {
         self.greeter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outbox of a client, locked. When it is given back, everybody sees whether something is in it.
+pub(super) struct OpenOutbox<'a> {
+    outbox: MutexGuard<'a, Outbox>,
+    owed: &'a AtomicUsize,
+}
+
+impl OpenOutbox<'_> {
+    /// Lets everybody see how much is in it.
+    pub(super) fn publish(&self) {
+        self.owed.store(self.outbox.len(), Ordering::Release);
+    }
+}
+
+impl Deref for OpenOutbox<'_> {
+    type Target = Outbox;
+
+    fn deref(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+impl DerefMut for OpenOutbox<'_> {
+    fn deref_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+}
+
+impl Drop for OpenOutbox<'_> {
+    fn drop(&mut self) {
+        self.publish();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a client is owed: replies that wait for room, and requests that have no reply yet.
 
 use crate::link::Link;
-use crate::local::connection::Connection;
+use crate::local::connection::{Connection, OpenOutbox};
 use crate::local::requests::Open;
 use crate::message::{After, Reply};
 use crate::transfer::{Sending, Step};
@@ -10,7 +10,6 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 /// What a client is owed.
@@ -62,6 +61,11 @@ impl Outbox {
     /// What the replies in it weigh.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many replies wait in it, and requests for theirs.
+    pub(super) fn len(&self) -> usize {
+        self.replies.len() + self.open.len()
     }
 
     /// Puts a reply behind the others.
@@ -144,6 +148,9 @@ impl Connection {
     /// Whether further requests are left where they are: the client does not read its replies, or is owed too many. Of a
     /// client that is gone, what it has sent is still served.
     pub(crate) fn is_choked(&self) -> bool {
+        if self.is_quit() {
+            return false;
+        }
         let outbox = self.outbox();
         let much = outbox.bytes > OUTBOX_BYTES || outbox.open.len() >= self.requests_max;
         much && self.link().is_some_and(|link| !link.is_dead())
@@ -162,7 +169,7 @@ impl Connection {
     /// As [`answer`](Self::answer), with the outbox locked already.
     pub(super) fn answer_from(
         &self,
-        mut outbox: MutexGuard<'_, Outbox>,
+        mut outbox: OpenOutbox<'_>,
         request: Head,
         status: Status,
         reply: Reply,
@@ -191,6 +198,8 @@ impl Connection {
         };
         link.tidy();
         outbox.put(request, status, reply);
+        // Before the client is asked to ring for it.
+        outbox.publish();
         let flushed = outbox.flush(link);
         drop(outbox);
         drop(unsent);
@@ -199,6 +208,10 @@ impl Connection {
 
     /// Sends what has room of the replies that wait. Those of a client that is gone are dropped.
     pub(crate) fn flush(&self) -> Progress {
+        // A reply that waits for room was published before its client was asked to ring.
+        if self.is_quit() {
+            return Progress::default();
+        }
         let mut outbox = self.outbox();
         let Some(link) = self.link().filter(|_| !outbox.replies.is_empty()) else {
             return Progress::default();

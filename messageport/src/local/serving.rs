@@ -47,7 +47,34 @@ where
     H: Fn(Message) -> R + 'static,
     R: Into<Reply>,
 {
-    fn deliver(&self, connection: &Arc<Connection>, inbound: Inbound) {
+    /// As [`arrived`](Serve::arrived), for one who has the handler already.
+    pub(crate) fn arrived_for(
+        &self,
+        handler: Option<&H>,
+        connection: &Arc<Connection>,
+        arrival: Arrival,
+    ) {
+        match arrival {
+            Arrival::Message(inbound) => self.deliver(handler, connection, inbound),
+            Arrival::TooLarge(head) => {
+                tracing::warn!(port = %self.core.label, "a message over the limit is dropped");
+                self.core.counters.discarded.count();
+                if head.kind == Kind::Request {
+                    let progress = connection.answer(head, Status::TooLarge, Reply::empty());
+                    if progress.clogged {
+                        self.core.look_later(connection);
+                    }
+                }
+            }
+            Arrival::Nothing
+            | Arrival::Held(_)
+            | Arrival::Begun(_)
+            | Arrival::Piece
+            | Arrival::Aborted(_) => {}
+        }
+    }
+
+    fn deliver(&self, handler: Option<&H>, connection: &Arc<Connection>, inbound: Inbound) {
         let Inbound {
             head,
             payload,
@@ -59,7 +86,6 @@ where
             // Nothing else is a message.
             _ => return,
         }
-        let handler = self.handler.get();
         // From here on its request is answered in any case.
         let mut running = Running::new(&self.core, connection, head);
         let (Some(handler), Some(port)) = (handler, self.port.upgrade()) else {
@@ -89,24 +115,8 @@ where
     R: Into<Reply>,
 {
     fn arrived(&self, connection: &Arc<Connection>, arrival: Arrival) {
-        match arrival {
-            Arrival::Message(inbound) => self.deliver(connection, inbound),
-            Arrival::TooLarge(head) => {
-                tracing::warn!(port = %self.core.label, "a message over the limit is dropped");
-                self.core.counters.discarded.count();
-                if head.kind == Kind::Request {
-                    let progress = connection.answer(head, Status::TooLarge, Reply::empty());
-                    if progress.clogged {
-                        self.core.look_later(connection);
-                    }
-                }
-            }
-            Arrival::Nothing
-            | Arrival::Held(_)
-            | Arrival::Begun(_)
-            | Arrival::Piece
-            | Arrival::Aborted(_) => {}
-        }
+        let handler = self.handler.get();
+        self.arrived_for(handler.as_deref(), connection, arrival);
     }
 }
 

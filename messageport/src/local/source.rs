@@ -5,7 +5,7 @@ use crate::local::connection::Connection;
 use crate::local::core::PortCore;
 use crate::local::handler::Release;
 use crate::local::message::Message;
-use crate::local::serving::{Serve, Serving};
+use crate::local::serving::Serving;
 use crate::message::Reply;
 use crate::spin::Spin;
 use crate::transfer::{Arrival, Breach};
@@ -37,6 +37,8 @@ where
 
     /// Serves the clients in turn, one record each, up to a limit.
     fn serve(&self, cx: &mut Cx<'_, '_>) {
+        // Once for all: it is not called any more when the port is invalid, and let go of here then.
+        let handler = self.serving.handler().get();
         for _ in 0..RECORDS_PER_PASS {
             if !self.core.is_valid() {
                 return;
@@ -55,7 +57,8 @@ where
                 Ok(Arrival::Held(_)) => self.core.hold(&connection),
                 Ok(arrival) => {
                     self.put_back(cx, &connection);
-                    self.serving.arrived(&connection, arrival);
+                    self.serving
+                        .arrived_for(handler.as_deref(), &connection, arrival);
                 }
                 Err(Breach::Over) => {}
                 Err(breach) => {

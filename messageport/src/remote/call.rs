@@ -1,17 +1,18 @@
 //! One call on a link: getting the message in, waiting for the answer, and what has become of it in the end.
 
+mod reply;
+
 use crate::error::{SendError, TransportError};
 use crate::local::LARGEST;
 use crate::message::Payload;
 use crate::remote::Options;
-use crate::remote::calls::Answer;
 use crate::remote::client::{Client, End};
 use crate::remote::deadline::Deadline;
 use crate::remote::waiter::{PRIVATE, Waiter};
-use crate::remote::writing::{NONE, Sent, Writing};
+use crate::remote::writing::{Sent, Writing};
 use crate::ring::Lie;
-use crate::transfer::{Sending, Step};
-use crate::wire::{DESCRIPTORS_MAX, Head, Kind, Status};
+use crate::transfer::Step;
+use crate::wire::{DESCRIPTORS_MAX, Head, Kind};
 use runloop::{Limit, Mode, Outcome, ReturnAfter};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -170,96 +171,6 @@ impl<'a> Call<'a> {
         // Of room for descriptors nobody tells.
         let clogged = step == Step::Clogged;
         self.wait(if clogged { until.or_soon() } else { until })
-    }
-
-    fn wait_for_reply(&mut self, sent: Sent) -> Result<Answered, SendError> {
-        let until = Deadline::after(self.options.reply_timeout);
-        let mut looked = false;
-        loop {
-            if let Some(answer) = self.take_answer(sent) {
-                return answer;
-            }
-            if self.is_over(sent) {
-                self.client.check();
-                let answer = self.last_look(sent);
-                let given_up = matches!(self.client.end(), End::Invalidated | End::Broken);
-                // The reply of a port that is gone may be there, and only wait for room here.
-                if answer.is_some() || given_up || !self.client.is_held() {
-                    return answer.unwrap_or_else(|| Err(self.end()));
-                }
-            }
-            if looked && until.has_passed() {
-                return self.give_up(sent);
-            }
-            self.wait(until)?;
-            looked = true;
-        }
-    }
-
-    /// Whether no answer can come that is not there already.
-    fn is_over(&self, sent: Sent) -> bool {
-        let page = self.client.link.page();
-        self.client.end() != End::Open || (page.peer_is_closing() && !page.is_taken(sent.position))
-    }
-
-    /// At the deadline: what is there wins, then the end of the port, then the deadline.
-    fn give_up(&mut self, sent: Sent) -> Result<Answered, SendError> {
-        if let Some(answer) = self.last_look(sent) {
-            return answer;
-        }
-        if !self.client.link.look() {
-            self.client.check();
-            return self.last_look(sent).unwrap_or_else(|| Err(self.end()));
-        }
-        self.cancel(sent);
-        Err(SendError::ReceiveTimeout)
-    }
-
-    /// Takes in what has come, for the last time.
-    fn last_look(&mut self, sent: Sent) -> Option<Result<Answered, SendError>> {
-        let own = self.waiter.as_ref().map(|waiter| &waiter.source);
-        self.client.take_in(own);
-        self.take_answer(sent)
-    }
-
-    fn take_answer(&mut self, sent: Sent) -> Option<Result<Answered, SendError>> {
-        let answer = self.client.calls().take_answer(sent.conversation)?;
-        self.expected = None;
-        Some(match answer {
-            Answer::Reply(payload, descriptors) => Ok((payload, descriptors)),
-            Answer::Status(Status::Overload) => Err(TransportError::Overload.into()),
-            Answer::Status(Status::Unpassable) => Err(TransportError::Unpassable.into()),
-            Answer::TooLarge | Answer::Status(Status::TooLarge) => {
-                let most = self.client.link.page().largest().unwrap_or(LARGEST);
-                // What was not too large to be sent has a reply that is.
-                let limit = if self.size > most {
-                    most
-                } else {
-                    self.client.settings.largest_reply
-                };
-                Err(TransportError::TooLarge { limit }.into())
-            }
-            Answer::Status(_) => Err(SendError::BecameInvalid),
-        })
-    }
-
-    /// Tells the port that nobody waits any more, if there is room for that.
-    fn cancel(&self, sent: Sent) {
-        let head = Head {
-            kind: Kind::Cancel,
-            msgid: 0,
-            aux: 0,
-            conversation: sent.conversation,
-            nfds: 0,
-        };
-        let mut cancel = Sending::new(head, &[][..]);
-        if let Err(lie) = self
-            .client
-            .link
-            .step(self.client.link.outgoing(), &mut cancel, NONE)
-        {
-            self.client.set_broken(&lie);
-        }
     }
 
     /// What a call that has begun says of the end of its link.

@@ -73,6 +73,12 @@ impl Calls {
         Some(answer)
     }
 
+    /// Whether the answer to a request is there.
+    pub(crate) fn is_answered(&self, conversation: u64) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|waiting| waiting.conversation == conversation && waiting.answer.is_some())
+    }
+
     /// Nobody waits for this any more.
     pub(crate) fn give_up(&mut self, conversation: u64) {
         self.waiting

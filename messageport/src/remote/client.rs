@@ -17,7 +17,7 @@ use crate::transfer::{Arrival, Inbound};
 use crate::wire::{Head, Kind, Status};
 use runloop::{ForkGuard, Mode, SourceHandle};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// The inside of a remote.
@@ -34,6 +34,8 @@ pub(crate) struct Client {
     /// Somebody has been told, or has seen, that the port takes nothing more.
     known_to_end: AtomicBool,
     calls: Mutex<Calls>,
+    /// How many writers wait for room, to be looked at before the calls are locked for nothing.
+    writers: AtomicUsize,
     late_replies: AtomicU64,
     /// Those who wait have been woken because the port is closing.
     closing_told: AtomicBool,
@@ -79,6 +81,7 @@ impl Client {
             ended: AtomicU8::new(OPEN),
             known_to_end: AtomicBool::new(false),
             calls: Mutex::default(),
+            writers: AtomicUsize::new(0),
             late_replies: AtomicU64::new(0),
             closing_told: AtomicBool::new(false),
             held: AtomicBool::new(false),
@@ -190,6 +193,16 @@ impl Client {
 
     pub(crate) fn calls(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody waits for room.
+    pub(super) fn have_writers(&self) -> bool {
+        self.writers.load(Ordering::Acquire) > 0
+    }
+
+    /// Writes down how many wait for room now.
+    pub(super) fn count_writers(&self, calls: &Calls) {
+        self.writers.store(calls.writers.len(), Ordering::Release);
     }
 
     /// Writes down a thread's source, to be invalidated with the link.

@@ -80,6 +80,14 @@ impl Waiter {
             shared,
         }
     }
+
+    /// Looks for what the port says, without the loop, as long as that may come at once: a call that waits in the private
+    /// mode waits for nothing else.
+    pub(crate) fn look_closely(&self, client: &Client, enough: impl FnMut() -> bool) {
+        if self.run_loop.may_spin() {
+            self.shared.spin.look_closely(client.link.page(), enough);
+        }
+    }
 }
 
 impl Shared {

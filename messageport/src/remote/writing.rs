@@ -64,19 +64,17 @@ impl<'a> Writing<'a> {
         }
         // The number is settled in the moment of writing, so that the numbers of a link ascend.
         let conversation = outgoing.next_conversation();
-        let mut calls = self.client.calls();
-        if calls
-            .writers
-            .front()
-            .is_some_and(|writer| Some(writer.ticket) != self.ticket)
-        {
-            return Ok(Step::Busy);
+        if asker.is_some() || self.client.have_writers() {
+            let mut calls = self.client.calls();
+            let first = calls.writers.front();
+            if first.is_some_and(|writer| Some(writer.ticket) != self.ticket) {
+                return Ok(Step::Busy);
+            }
+            if let Some(asker) = asker {
+                calls.expect(conversation, asker.clone());
+                self.expected = Some(conversation);
+            }
         }
-        if let Some(asker) = asker {
-            calls.expect(conversation, asker.clone());
-            self.expected = Some(conversation);
-        }
-        drop(calls);
         self.sending.set_conversation(conversation);
         let written = link.write(&mut outgoing, &mut self.sending, self.descriptors);
         let begun = matches!(&written, Ok(written) if written.has_begun());
@@ -113,10 +111,9 @@ impl<'a> Writing<'a> {
         if self.ticket.is_none() && !self.sending.is_in_pieces() {
             let ticket = NEXT.fetch_add(1, Ordering::Relaxed);
             let owner = owner.clone();
-            self.client
-                .calls()
-                .writers
-                .push_back(Writer { ticket, owner });
+            let mut calls = self.client.calls();
+            calls.writers.push_back(Writer { ticket, owner });
+            self.client.count_writers(&calls);
             self.ticket = Some(ticket);
             return true;
         }
@@ -136,10 +133,9 @@ impl<'a> Writing<'a> {
 
     fn leave_queue(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.client
-                .calls()
-                .writers
-                .retain(|writer| writer.ticket != ticket);
+            let mut calls = self.client.calls();
+            calls.writers.retain(|writer| writer.ticket != ticket);
+            self.client.count_writers(&calls);
         }
     }
 }

@@ -248,14 +248,18 @@ unsafe impl Sync for Memory {}
 /// As many bytes must be readable at `from` and writable at `to`, and the two must not overlap.
 #[inline]
 #[expect(unsafe_code, reason = "no reference to bytes of a ring may exist")]
-unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    for start in (0..len).step_by(COPY_STEP) {
-        let step = COPY_STEP.min(len - start);
-        // SAFETY: the caller promises it for the whole, of which this is a part.
-        unsafe {
-            ptr::copy_nonoverlapping(from.add(start), to.add(start), step);
-        }
+unsafe fn copy(mut from: *const u8, mut to: *mut u8, mut len: usize) {
+    while len > COPY_STEP {
+        // SAFETY: the caller promises it for more than these bytes.
+        unsafe { ptr::copy_nonoverlapping(from, to, COPY_STEP) };
+        // SAFETY: it stays within what the caller promises, as more bytes than these are left.
+        from = unsafe { from.add(COPY_STEP) };
+        // SAFETY: likewise.
+        to = unsafe { to.add(COPY_STEP) };
+        len -= COPY_STEP;
     }
+    // SAFETY: these are the last of the bytes for which the caller promises it.
+    unsafe { ptr::copy_nonoverlapping(from, to, len) };
 }
 
 /// Bytes that are copied at once.

@@ -297,5 +297,5 @@ const STEP_MAX: usize = 64 << 10;
 const RESERVE: u64 = UNIT;
 
 /// Room for which it is worth waking a writer of small messages: on one processor each wake costs two switches, which
-/// some dozens of messages must share.
-const WORTHWHILE: u64 = 16 << 10;
+/// some hundreds of messages must share.
+const WORTHWHILE: u64 = 64 << 10;

@@ -36,6 +36,7 @@ impl ForkGuard {
     ///
     /// Costs one load. A process started by `vfork` or by `clone` without the C library's knowledge is not noticed;
     /// such a process may do nothing but `exec`.
+    #[inline]
     #[must_use]
     pub fn is_forked(self) -> bool {
         FORKS.load(Ordering::Relaxed) != self.0

@@ -117,6 +117,10 @@ fn count_calls(role: &str, [here, there]: [usize; 2]) {
         counts.waits <= most + REQUESTS / 20,
         "a wait on each side: {counts:?}"
     );
+    if role == "sleepy" {
+        // Whoever may not look again and again sleeps, unless the reply is there at once.
+        assert!(counts.waits >= REQUESTS / 4, "it sleeps: {counts:?}");
+    }
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap();
     assert!(
         counts.others <= 2 * millis + REQUESTS / 20,

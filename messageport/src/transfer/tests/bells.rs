@@ -112,8 +112,8 @@ fn a_writer_of_small_messages_is_woken_when_there_is_room_for_many() {
         taken += 1;
     }
     assert!(
-        (160..=171).contains(&taken),
-        "16 KiB are {taken} small messages"
+        (672..=683).contains(&taken),
+        "64 KiB are {taken} small messages"
     );
     assert_eq!(
         outgoing.step(&mut waiting),
