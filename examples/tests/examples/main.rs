@@ -2,6 +2,7 @@
 
 mod counting;
 mod failing;
+mod ports;
 mod server;
 mod small;
 mod sockets;
