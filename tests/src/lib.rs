@@ -1,6 +1,8 @@
 //! What the tests share: a watchdog, an ordered log, a count of open descriptors, and processes of their own.
 
+pub mod hostile;
 mod process;
+pub mod raw;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,6 +54,21 @@ impl Watchdog {
 impl Default for Watchdog {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Waits for something that another thread or process brings about.
+pub fn wait_until(mut holds: impl FnMut() -> bool) {
+    // Most of what is waited for is a few microseconds away.
+    for turn in 0.. {
+        if holds() {
+            return;
+        }
+        if turn < 100 {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::{Watchdog, in_own_process};
 use timer_source::Timer;
 
-use crate::raw::{address, socket};
 use crate::support::{Place, pass, run_until, wait_until};
+use tests::raw::{address, socket};
 
 /// Room for so many descriptors in this process.
 fn raise_the_limit(current: u64) {

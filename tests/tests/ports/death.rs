@@ -11,8 +11,8 @@ use runloop::{Mode, Outcome, RunLoop};
 use tests::{Log, Watchdog};
 
 use crate::children::{Child, ECHO};
-use crate::raw::{Client, WHOLE, record, send};
 use crate::support::{Place, Server, pass, patiently, run_until, wait_until};
+use tests::raw::{Client, WHOLE, record, send};
 
 #[test]
 fn a_remote_sees_that_the_process_of_its_port_is_gone() {
@@ -123,14 +123,14 @@ fn no_signal_comes_from_a_peer_that_is_gone() {
         drop(gone);
         told.add("served");
     });
-    let asks = Client::connect(&place, "void").lie(12, &[0]);
+    let asks = Client::connect(&place.directory, "void").lie(12, &[0]);
     send(&asks.socket, &asks.hello(), &[asks.memory.as_fd()]);
     asks.write(4_096, &record(2, WHOLE, 1, 0, 0));
     asks.write(0, &32_u64.to_le_bytes());
     *client.borrow_mut() = Some(asks);
     run_until(|| log.count() == 1);
     // One that is refused, and has gone before.
-    let stranger = Client::connect(&place, "void");
+    let stranger = Client::connect(&place.directory, "void");
     send(&stranger.socket, b"nonsense", &[]);
     drop(stranger);
     pass();

@@ -8,8 +8,8 @@ use messageport::{Message, Reply, ReplyError, Responder, SendError};
 use tests::{Log, Watchdog};
 
 use crate::children::Child;
-use crate::raw::Client;
 use crate::support::{FAR, Place, Server, patiently, wait_until, within};
+use tests::raw::Client;
 
 /// A server that leaves message 1 to whoever receives its responders, and echoes others.
 fn defers(place: &Place) -> (Server, Receiver<Responder>) {
@@ -333,7 +333,7 @@ fn a_client_has_256_requests_under_way_and_more_when_some_are_answered() {
     let _server = Server::start(&place, "many", move |mut message: Message| {
         kept.lock().unwrap().extend(message.defer());
     });
-    let mut client = Client::connect(&place, "many");
+    let mut client = Client::connect(&place.directory, "many");
     client.introduce();
     for conversation in 1..=300 {
         client.request(conversation, &conversation.to_le_bytes());

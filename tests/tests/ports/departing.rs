@@ -4,8 +4,8 @@ use messageport::{Departure, Message, Reply};
 use runloop::RunLoop;
 use tests::{Log, Watchdog};
 
-use crate::raw::Client;
 use crate::support::{Place, Server, patiently, run_until, wait_until};
+use tests::raw::Client;
 
 #[test]
 fn what_is_to_be_done_after_a_reply_is_done_once_it_is_out() {
@@ -56,7 +56,7 @@ fn a_reply_that_is_too_large_for_the_ring_is_out_when_its_last_piece_is() {
     run_until(|| log.count() == 1);
     assert_eq!(log.take(), ["Sent"]);
     // One that cannot be finished is lost.
-    let client = Client::connect(&place, "large");
+    let client = Client::connect(&place.directory, "large");
     client.introduce();
     client.request(1, &[0; 8]);
     let began = || client.read(512) > 0;

@@ -7,11 +7,11 @@ use messageport::{Message, Reply};
 use rustix::fs::SealFlags;
 use tests::Watchdog;
 
-use crate::raw::{
+use crate::support::{Place, Server, patiently, wait_until};
+use tests::raw::{
     Client, FIRST, MEMORY, RING, SEALS, WHOLE, has_hung_up, last_words, memory, record, refusal,
     send,
 };
-use crate::support::{Place, Server, patiently, wait_until};
 
 const MALFORMED: u8 = 4;
 
@@ -32,7 +32,7 @@ impl Target {
     }
 
     fn client(&self) -> Client {
-        Client::connect(&self.place, "target")
+        Client::connect(&self.place.directory, "target")
     }
 
     /// A client that keeps to the rules is served.
@@ -52,7 +52,7 @@ fn this_test_speaks_the_protocol_so_that_what_it_does_wrong_is_what_it_means_to(
         out.send((message.id(), message.data().to_vec())).unwrap();
         Reply::from("an answer")
     });
-    let client = Client::connect(&place, "plain");
+    let client = Client::connect(&place.directory, "plain");
     client.introduce();
     client.send_empty(1);
     assert_eq!(arrived.recv().unwrap(), (0, Vec::new()));

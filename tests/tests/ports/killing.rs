@@ -6,9 +6,9 @@ use messageport::SendError;
 use tests::Watchdog;
 
 use crate::children::{Child, ECHO};
-use crate::raw::{WHOLE, record};
-use crate::refusing::{accept, pretend, receive_memory};
 use crate::support::{LONG, Place, patiently, pattern, wait_until};
+use tests::raw::{WHOLE, record};
+use tests::raw::{accept, pretend, receive_memory};
 
 #[test]
 fn a_port_killed_at_any_moment_has_answered_or_its_requester_knows_at_once() {
@@ -45,7 +45,7 @@ fn a_port_killed_at_any_moment_has_answered_or_its_requester_knows_at_once() {
 fn a_reply_in_the_ring_of_a_dead_port_is_got() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let listener = pretend(&place, "answering");
+    let listener = pretend(&place.directory, "answering");
     let remote = place.connect("answering");
     let client = accept(&listener);
     let memory = receive_memory(&client);

@@ -14,8 +14,8 @@ use runloop::Mode;
 use tests::{Log, Watchdog};
 
 use crate::children::{Child, ECHO};
-use crate::raw::Client;
 use crate::support::{FAR, Place, assert_same, patiently, pattern, run_until, wait_until, within};
+use tests::raw::Client;
 
 /// Options of a port that a queue serves, so that the test may wait.
 fn served<R: Into<Reply> + 'static>(
@@ -156,7 +156,7 @@ fn a_client_has_as_many_requests_under_way_as_its_port_lets_it() {
             kept.lock().unwrap().extend(message.defer());
         },
     );
-    let mut client = Client::connect(&place, "limited");
+    let mut client = Client::connect(&place.directory, "limited");
     client.introduce();
     for conversation in 1..=9 {
         client.request(conversation, &conversation.to_le_bytes());
@@ -182,7 +182,7 @@ fn a_responder_is_refused_when_too_much_is_left_unread_and_the_requester_is_told
             kept.lock().unwrap().extend(message.defer());
         },
     );
-    let mut client = Client::connect(&place, "limited");
+    let mut client = Client::connect(&place.directory, "limited");
     client.introduce();
     for conversation in 1..=2 {
         client.request(conversation, &conversation.to_le_bytes());

@@ -5,7 +5,6 @@
 //! done: `PORTS_FULL=1 cargo test -p tests --test ports -- --nocapture --test-threads=1 racing threads memory sizes::`.
 
 mod support;
-mod raw;
 
 mod children;
 mod creating;
@@ -19,6 +18,7 @@ mod descriptors;
 mod ending;
 mod finding;
 mod forked;
+mod fuzzing;
 mod hostile;
 mod invalidation;
 mod killing;

@@ -7,9 +7,10 @@ use messageport::{SendError, TransportError};
 use tests::{Log, Watchdog};
 
 use crate::passing::{marked, pipe, read_all};
-use crate::raw::{Client, WHOLE, has_hung_up, last_words, record, send};
-use crate::refusing::{accept, pretend, receive_memory};
 use crate::support::{Place, Server, patiently, wait_until};
+use tests::raw::{
+    Client, WHOLE, accept, has_hung_up, last_words, pretend, receive_memory, record, send,
+};
 
 /// The packet that says of descriptors how many they are, and whose.
 fn packet(count: u8, conversation: u8) -> [u8; 16] {
@@ -33,7 +34,7 @@ fn a_client_that_claims_what_it_does_not_send_is_hung_up_on() {
     for (says, has, whose) in [(0, 0, 0), (2, 1, 1), (2, 3, 1), (3, 3, 1), (2, 2, 9)] {
         let place = Place::new();
         let _server = Server::echo(&place, "strict");
-        let client = Client::connect(&place, "strict");
+        let client = Client::connect(&place.directory, "strict");
         client.introduce();
         if says > 0 {
             send(
@@ -57,7 +58,7 @@ fn descriptors_where_there_can_be_none_end_the_link() {
     for (kind, flags, nfds) in [(5, WHOLE, 1), (4, 0, 1), (1, 2, 1), (1, WHOLE, 17)] {
         let place = Place::new();
         let _server = Server::echo(&place, "strict");
-        let client = Client::connect(&place, "strict");
+        let client = Client::connect(&place.directory, "strict");
         client.introduce();
         send(&client.socket, &packet(1, 1), &[file.as_fd()]);
         client.write(4_096, &claiming(kind, flags, nfds, 0));
@@ -78,7 +79,7 @@ fn descriptors_that_no_record_claims_are_closed_and_the_next_message_has_its_own
     let _server = Server::start(&place, "patient", move |mut message| {
         told.add(read_all(message.take_descriptors()));
     });
-    let client = Client::connect(&place, "patient");
+    let client = Client::connect(&place.directory, "patient");
     client.introduce();
     let (mut reader, writer) = pipe();
     for whose in 2..100 {
@@ -101,7 +102,7 @@ fn what_a_client_has_passed_goes_with_it_although_its_message_is_kept() {
     let place = Place::new();
     let (out, kept) = std::sync::mpsc::channel();
     let _server = Server::start(&place, "keeper", move |message| out.send(message).unwrap());
-    let client = Client::connect(&place, "keeper");
+    let client = Client::connect(&place.directory, "keeper");
     client.introduce();
     let (mut reader, writer) = pipe();
     let pass = |whose| send(&client.socket, &packet(1, whose), &[writer.as_fd()]);
@@ -122,7 +123,7 @@ fn what_a_client_has_passed_goes_with_it_although_its_message_is_kept() {
 
 /// Pretends to be a port, and answers the first request with a record that says that it has a descriptor.
 fn answer(place: &Place, passes: &[OwnedFd]) -> (Result<(String, bool), SendError>, bool) {
-    let listener = pretend(place, "pretender");
+    let listener = pretend(&place.directory, "pretender");
     let remote = place.connect("pretender");
     let client = accept(&listener);
     let memory = receive_memory(&client);

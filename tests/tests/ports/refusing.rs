@@ -1,32 +1,16 @@
 //! Ports that refuse a client, and peers that only pretend to be ports.
 
-use std::os::fd::{AsFd, OwnedFd};
-
 use messageport::{Refusal, RemotePort, SendError, TransportError};
-use rustix::net::RecvFlags;
 use tests::Watchdog;
 
-use crate::raw::{WHOLE, address, record, refusal, send, socket};
 use crate::support::{Place, patiently, wait_until};
-
-/// Something that listens where the port of a name would.
-pub(crate) fn pretend(place: &Place, name: &str) -> OwnedFd {
-    let listener = socket();
-    rustix::net::bind(&listener, &address(&place.directory, name)).unwrap();
-    rustix::net::listen(&listener, 8).unwrap();
-    listener
-}
-
-/// The next client of it, with its hello still unread.
-pub(crate) fn accept(listener: &OwnedFd) -> OwnedFd {
-    rustix::net::accept(listener).unwrap()
-}
+use tests::raw::{WHOLE, accept, pretend, receive_memory, record, refusal, send};
 
 #[test]
 fn every_call_on_a_link_that_was_refused_says_so() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let listener = pretend(&place, "refusing");
+    let listener = pretend(&place.directory, "refusing");
     let codes = [
         (1, Refusal::Version),
         (2, Refusal::Policy),
@@ -57,7 +41,7 @@ fn every_call_on_a_link_that_was_refused_says_so() {
 fn a_refusal_during_the_wait_ends_it_at_once_with_the_reason() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let listener = pretend(&place, "refusing");
+    let listener = pretend(&place.directory, "refusing");
     let remote = place.connect("refusing");
     let client = accept(&listener);
     let asks = std::thread::spawn(move || {
@@ -81,7 +65,7 @@ fn a_refusal_during_the_wait_ends_it_at_once_with_the_reason() {
 fn a_pretender_that_hangs_up_or_talks_nonsense_is_only_a_port_that_is_gone() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let listener = pretend(&place, "nonsense");
+    let listener = pretend(&place.directory, "nonsense");
     for words in [&b""[..], b"x", &[0xff; 16], &[9; 200]] {
         let remote = place.connect("nonsense");
         let client = accept(&listener);
@@ -98,7 +82,7 @@ fn a_pretender_that_hangs_up_or_talks_nonsense_is_only_a_port_that_is_gone() {
 fn a_pretender_that_writes_nonsense_into_the_ring_ends_the_link_with_its_own_error() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let listener = pretend(&place, "malformed");
+    let listener = pretend(&place.directory, "malformed");
     let remote: RemotePort = place.connect("malformed");
     let client = accept(&listener);
     let memory = receive_memory(&client);
@@ -122,7 +106,7 @@ fn a_pretender_that_writes_nonsense_into_the_ring_ends_the_link_with_its_own_err
 fn a_reply_that_is_repeated_or_for_nobody_is_counted_and_given_to_nobody() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
-    let listener = pretend(&place, "repeating");
+    let listener = pretend(&place.directory, "repeating");
     let remote = place.connect("repeating");
     let client = accept(&listener);
     let memory = receive_memory(&client);
@@ -157,23 +141,4 @@ fn a_reply_that_is_repeated_or_for_nobody_is_counted_and_given_to_nobody() {
     assert_eq!(first.unwrap(), b"1st");
     assert_eq!(second.unwrap(), b"4th");
     assert_eq!(remote.late_replies(), 2, "the others");
-}
-
-/// What a client sends with its hello: the memory, the port's bell and its own.
-pub(crate) fn receive_memory(client: &OwnedFd) -> Vec<OwnedFd> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
-    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = [0; 64];
-    let mut slices = [std::io::IoSliceMut::new(&mut bytes)];
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = rustix::net::recvmsg(client.as_fd(), &mut slices, &mut control, flags);
-    assert_eq!(received.unwrap().bytes, 64, "the hello");
-    let mut found = Vec::new();
-    for message in control.drain() {
-        if let rustix::net::RecvAncillaryMessage::ScmRights(rights) = message {
-            found.extend(rights);
-        }
-    }
-    assert_eq!(found.len(), 3, "memory and two bells");
-    found
 }

@@ -7,8 +7,8 @@ use messageport::{Message, Reply};
 use runloop::Mode;
 use tests::Watchdog;
 
-use crate::raw::{Client, has_hung_up, last_words};
 use crate::support::{Place, Server, assert_same, patiently, pattern, wait_until};
+use tests::raw::{Client, has_hung_up, last_words};
 
 /// A request for that many bytes.
 const SIZE: usize = 100_000;
@@ -65,7 +65,7 @@ fn a_client_that_does_not_read_is_waited_for_without_work_and_gets_everything_in
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (server, told) = target(&place);
-    let mut client = Client::connect(&place, "target");
+    let mut client = Client::connect(&place.directory, "target");
     client.introduce();
     let taken = choke(&client, &server, &told);
     assert!(
@@ -100,7 +100,7 @@ fn what_a_client_sent_is_delivered_although_it_died_without_reading() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (server, told) = target(&place);
-    let client = Client::connect(&place, "target");
+    let client = Client::connect(&place.directory, "target");
     client.introduce();
     let taken = choke(&client, &server, &told);
     client.send_empty_after_requests(MANY);
@@ -116,7 +116,7 @@ fn replies_that_wait_for_room_when_the_port_ends_still_arrive_before_the_hang_up
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (server, told) = target(&place);
-    let mut client = Client::connect(&place, "target");
+    let mut client = Client::connect(&place.directory, "target");
     client.introduce();
     let taken = choke(&client, &server, &told);
     server.port.invalidate();
@@ -142,7 +142,7 @@ fn a_client_that_dies_with_replies_waiting_is_forgotten() {
     for has_ended in [false, true] {
         let place = Place::new();
         let (server, told) = target(&place);
-        let client = Client::connect(&place, "target");
+        let client = Client::connect(&place.directory, "target");
         client.introduce();
         choke(&client, &server, &told);
         if has_ended {
@@ -169,7 +169,7 @@ fn a_client_that_never_reads_is_hung_up_on_some_time_after_the_end() {
     let _watchdog = Watchdog::new();
     let place = Place::new();
     let (server, told) = target(&place);
-    let client = Client::connect(&place, "target");
+    let client = Client::connect(&place.directory, "target");
     client.introduce();
     choke(&client, &server, &told);
     let began = Instant::now();

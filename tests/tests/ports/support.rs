@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use messageport::{Directory, LocalPort, Message, Options, RemotePort, Reply};
 use runloop::{Handle, Limit, Mode, ReturnAfter, RunLoop};
 use tests::Watchdog;
+pub(crate) use tests::wait_until;
 
 /// A directory of names of its own, which goes with it.
 pub(crate) struct Place {
@@ -187,21 +188,6 @@ pub(crate) fn run_until(mut holds: impl FnMut() -> bool) {
         let soon = Instant::now() + Duration::from_millis(20);
         let outcome = run_loop.wait_in_mode(Mode::DEFAULT, soon, ReturnAfter::FirstSource);
         let _any = outcome.unwrap();
-    }
-}
-
-/// Waits for something that another thread or process brings about.
-pub(crate) fn wait_until(mut holds: impl FnMut() -> bool) {
-    // Most of what is waited for is a few microseconds away.
-    for turn in 0.. {
-        if holds() {
-            return;
-        }
-        if turn < 100 {
-            std::thread::yield_now();
-        } else {
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 }
 

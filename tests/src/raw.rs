@@ -8,39 +8,39 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
-use crate::support::{Place, wait_until};
+use crate::wait_until;
 
 /// A socket of the kind that links have.
-pub(crate) fn socket() -> OwnedFd {
+pub fn socket() -> OwnedFd {
     let flags = SocketFlags::CLOEXEC;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
 }
 
 /// Where the socket of a plain name is.
-pub(crate) fn address(directory: &Directory, name: &str) -> SocketAddrUnix {
+pub fn address(directory: &Directory, name: &str) -> SocketAddrUnix {
     SocketAddrUnix::new(directory.path().join(format!("{name}.sock"))).unwrap()
 }
 
 /// A client of a port that has said nothing yet.
-pub(crate) struct Client {
-    pub(crate) socket: OwnedFd,
-    pub(crate) memory: OwnedFd,
+pub struct Client {
+    pub socket: OwnedFd,
+    pub memory: OwnedFd,
     /// Rung by this client.
-    pub(crate) server_bell: OwnedFd,
-    pub(crate) client_bell: OwnedFd,
+    pub server_bell: OwnedFd,
+    pub client_bell: OwnedFd,
     hello: [u8; 64],
     /// How far the replies have been read.
     read: u64,
 }
 
 impl Client {
-    pub(crate) fn connect(place: &Place, name: &str) -> Self {
+    pub fn connect(directory: &Directory, name: &str) -> Self {
         let socket = socket();
-        rustix::net::connect(&socket, &address(&place.directory, name)).unwrap();
+        rustix::net::connect(&socket, &address(directory, name)).unwrap();
         let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
         Self {
             socket,
@@ -53,30 +53,30 @@ impl Client {
     }
 
     /// What it would say.
-    pub(crate) fn hello(&self) -> [u8; 64] {
+    pub fn hello(&self) -> [u8; 64] {
         self.hello
     }
 
     /// Changes bytes of the hello.
-    pub(crate) fn lie(mut self, offset: usize, bytes: &[u8]) -> Self {
+    pub fn lie(mut self, offset: usize, bytes: &[u8]) -> Self {
         self.hello[offset..offset + bytes.len()].copy_from_slice(bytes);
         self
     }
 
     /// Offers other memory.
-    pub(crate) fn offer(mut self, memory: OwnedFd) -> Self {
+    pub fn offer(mut self, memory: OwnedFd) -> Self {
         self.memory = memory;
         self
     }
 
     /// Introduces itself with memory and bells.
-    pub(crate) fn introduce(&self) {
+    pub fn introduce(&self) {
         let descriptors = [&self.memory, &self.server_bell, &self.client_bell].map(AsFd::as_fd);
         send(&self.socket, &self.hello, &descriptors);
     }
 
     /// Writes into the shared memory.
-    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) {
+    pub fn write(&self, offset: u64, bytes: &[u8]) {
         assert_eq!(
             rustix::io::pwrite(&self.memory, bytes, offset),
             Ok(bytes.len())
@@ -84,31 +84,31 @@ impl Client {
     }
 
     /// Reads a word of the shared memory.
-    pub(crate) fn read(&self, offset: u64) -> u64 {
+    pub fn read(&self, offset: u64) -> u64 {
         let mut bytes = [0; 8];
         assert_eq!(rustix::io::pread(&self.memory, &mut bytes, offset), Ok(8));
         u64::from_le_bytes(bytes)
     }
 
     /// Publishes that many bytes of the ring to the server, truly or not, and rings.
-    pub(crate) fn publish(&self, written: u64) {
+    pub fn publish(&self, written: u64) {
         self.write(0, &written.to_le_bytes());
         self.ring();
     }
 
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         rustix::io::write(&self.server_bell, &1_u64.to_ne_bytes()).unwrap();
     }
 
     /// Writes a one-way message of no bytes at the beginning of the ring, and rings.
-    pub(crate) fn send_empty(&self, conversation: u64) {
+    pub fn send_empty(&self, conversation: u64) {
         let at = (conversation - 1) * 32;
         self.write(4_096 + at, &record(1, WHOLE, conversation, 0, 0));
         self.publish(at + 32);
     }
 
     /// Writes a request of eight bytes, the next after those that were written this way, and rings.
-    pub(crate) fn request(&self, conversation: u64, bytes: &[u8; 8]) {
+    pub fn request(&self, conversation: u64, bytes: &[u8; 8]) {
         let at = (conversation - 1) * 64;
         self.write(4_096 + at, &record(2, WHOLE, conversation, 8, 8));
         self.write(4_096 + at + 32, bytes);
@@ -116,14 +116,14 @@ impl Client {
     }
 
     /// Writes a one-way message of no bytes behind that many requests, and rings.
-    pub(crate) fn send_empty_after_requests(&self, requests: u64) {
+    pub fn send_empty_after_requests(&self, requests: u64) {
         let at = requests * 64;
         self.write(4_096 + at, &record(1, WHOLE, requests + 1, 0, 0));
         self.publish(at + 32);
     }
 
     /// Reads the next reply, waiting for each of its pieces: whose it is, and its bytes.
-    pub(crate) fn reply(&mut self) -> (u64, Vec<u8>) {
+    pub fn reply(&mut self) -> (u64, Vec<u8>) {
         let mut reply = Vec::new();
         loop {
             wait_until(|| self.read(512) != self.read);
@@ -155,7 +155,7 @@ impl Client {
 }
 
 /// The header of a record.
-pub(crate) fn record(kind: u8, flags: u8, conversation: u64, len: u32, total: u64) -> [u8; 32] {
+pub fn record(kind: u8, flags: u8, conversation: u64, len: u32, total: u64) -> [u8; 32] {
     let mut header = [0; 32];
     header[..4].copy_from_slice(&len.to_le_bytes());
     header[4] = kind;
@@ -166,7 +166,7 @@ pub(crate) fn record(kind: u8, flags: u8, conversation: u64, len: u32, total: u6
 }
 
 /// A hello that is right.
-fn hello() -> [u8; 64] {
+pub fn hello() -> [u8; 64] {
     let mut hello = [0; 64];
     hello[..8].copy_from_slice(b"msg-port");
     hello[8..10].copy_from_slice(&1_u16.to_le_bytes());
@@ -179,7 +179,7 @@ fn hello() -> [u8; 64] {
 }
 
 /// Shared memory of a size, with seals.
-pub(crate) fn memory(len: u64, seals: SealFlags) -> OwnedFd {
+pub fn memory(len: u64, seals: SealFlags) -> OwnedFd {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = rustix::fs::memfd_create("ports-test", flags).unwrap();
     rustix::fs::ftruncate(&file, len).unwrap();
@@ -188,7 +188,7 @@ pub(crate) fn memory(len: u64, seals: SealFlags) -> OwnedFd {
 }
 
 /// Sends one packet, if the other side still takes any.
-pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
+pub fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
@@ -204,8 +204,40 @@ pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>
     }
 }
 
+/// Something that listens where the port of a name would.
+pub fn pretend(directory: &Directory, name: &str) -> OwnedFd {
+    let listener = socket();
+    rustix::net::bind(&listener, &address(directory, name)).unwrap();
+    rustix::net::listen(&listener, 8).unwrap();
+    listener
+}
+
+/// The next client of it, with its hello still unread.
+pub fn accept(listener: &OwnedFd) -> OwnedFd {
+    rustix::net::accept(listener).unwrap()
+}
+
+/// What a client sends with its hello: the memory, the port's bell and its own.
+pub fn receive_memory(client: &OwnedFd) -> Vec<OwnedFd> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; 64];
+    let mut slices = [std::io::IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(client.as_fd(), &mut slices, &mut control, flags);
+    assert_eq!(received.unwrap().bytes, 64, "the hello");
+    let mut found = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            found.extend(rights);
+        }
+    }
+    assert_eq!(found.len(), 3, "memory and two bells");
+    found
+}
+
 /// Waits until the other side has hung up; says what it said before.
-pub(crate) fn last_words(socket: &OwnedFd) -> Vec<Vec<u8>> {
+pub fn last_words(socket: &OwnedFd) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     loop {
         let mut bytes = [0; 256];
@@ -220,14 +252,14 @@ pub(crate) fn last_words(socket: &OwnedFd) -> Vec<Vec<u8>> {
 }
 
 /// Whether the other side has hung up within a moment.
-pub(crate) fn has_hung_up(socket: &OwnedFd, patience: Duration) -> bool {
+pub fn has_hung_up(socket: &OwnedFd, patience: Duration) -> bool {
     let mut fds = [PollFd::new(socket, PollFlags::RDHUP)];
     let patience = Timespec::try_from(patience).unwrap();
     poll(&mut fds, Some(&patience)).unwrap() > 0
 }
 
 /// The packet by which a port refuses a client, for this reason.
-pub(crate) fn refusal(code: u8) -> Vec<u8> {
+pub fn refusal(code: u8) -> Vec<u8> {
     let mut packet = vec![0; 16];
     packet[0] = 2;
     packet[4] = code;
@@ -235,13 +267,13 @@ pub(crate) fn refusal(code: u8) -> Vec<u8> {
 }
 
 /// The flags of a record that is a whole message, and of the first piece of one.
-pub(crate) const WHOLE: u8 = 1;
-pub(crate) const FIRST: u8 = 3;
+pub const WHOLE: u8 = 1;
+pub const FIRST: u8 = 3;
 /// Bytes of each ring.
-pub(crate) const RING: u32 = 64 << 10;
+pub const RING: u32 = 64 << 10;
 /// Bytes of the memory.
-pub(crate) const MEMORY: u64 = 4_096 + 2 * (64 << 10);
+pub const MEMORY: u64 = 4_096 + 2 * (64 << 10);
 /// The seals that are asked for.
-pub(crate) const SEALS: SealFlags = SealFlags::SHRINK
+pub const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
