@@ -37,10 +37,14 @@ impl Spin {
         state.seen = None;
     }
 
+    /// Whether the peer of a link can be at work at this moment. On a machine with one processor it never is.
+    pub(crate) fn is_worth_it(&self, page: &Page) -> bool {
+        self.allowed && page.peer_is_elsewhere()
+    }
+
     /// The peer of this link was heard of just now, and may soon be again.
     pub(crate) fn expect(&self, page: &Page) {
-        // On a machine with one processor the peer is never elsewhere.
-        if !self.allowed || !page.peer_is_elsewhere() {
+        if !self.is_worth_it(page) {
             return;
         }
         let mut state = self.lock();
@@ -51,7 +55,7 @@ impl Spin {
     /// Looks until there is something on this link, `enough` says that there need be nothing any more, or its peer has shown
     /// no sign of work for a while. For a thread that waits for nothing else.
     pub(crate) fn look_closely(&self, page: &Page, mut enough: impl FnMut() -> bool) {
-        if !self.allowed || !page.peer_is_elsewhere() {
+        if !self.is_worth_it(page) {
             return;
         }
         let mut seen = page.peer_progress();

@@ -39,6 +39,7 @@ where
     fn serve(&self, cx: &mut Cx<'_, '_>) {
         // Once for all: it is not called any more when the port is invalid, and let go of here then.
         let handler = self.serving.handler().get();
+        let mut served = false;
         for _ in 0..RECORDS_PER_PASS {
             if !self.core.is_valid() {
                 return;
@@ -53,9 +54,13 @@ where
                 continue;
             }
             match connection.take() {
+                Ok(Arrival::Nothing) if served && self.linger(cx, &connection) => {
+                    self.core.enlist(connection);
+                }
                 Ok(Arrival::Nothing) => self.rest(cx, connection),
                 Ok(Arrival::Held(_)) => self.core.hold(&connection),
                 Ok(arrival) => {
+                    served = true;
                     self.put_back(cx, &connection);
                     self.serving
                         .arrived_for(handler.as_deref(), &connection, arrival);
@@ -70,6 +75,22 @@ where
         if self.core.has_ready() {
             cx.signal();
         }
+    }
+
+    /// Looks for a moment whether a client that was just served, and is at work on another processor, has more to say: a
+    /// pass of the loop takes longer than such a client. Nobody else is kept waiting for it.
+    fn linger(&self, cx: &Cx<'_, '_>, connection: &Connection) -> bool {
+        let Some(link) = connection.link() else {
+            return false;
+        };
+        if self.core.has_ready() || !cx.run_loop().may_spin() || !self.spin.is_worth_it(link.page())
+        {
+            return false;
+        }
+        (0..LINGERING).any(|_| {
+            std::hint::spin_loop();
+            link.has_data()
+        })
     }
 
     /// Before a handler is called: what else there is must not wait for it, if somebody else could see to it.
@@ -200,3 +221,5 @@ const HUB: Token = Token(0);
 const BELLS: Token = Token(1);
 /// How many records are taken, of all clients together, before the loop looks at anything else.
 const RECORDS_PER_PASS: usize = 64;
+/// How often it looks for one more before it leaves the loop to others: a microsecond or two.
+const LINGERING: u32 = 64;
