@@ -116,10 +116,9 @@ impl RunLoop {
 
     /// Whether there is something to do that the kernel knows nothing of.
     fn has_work(&self, plan: &Plan) -> bool {
-        self.is_stopped()
-            || self.core.with(|tables| {
-                tables.has_work(plan.mode) || (!plan.when_empty && tables.is_empty(plan.mode))
-            })
+        self.core.with(|tables| tables.has_work(plan.mode))
+            || self.is_stopped()
+            || (!plan.when_empty && self.is_empty(plan.mode))
     }
 
     /// Asks the kernel, once.

@@ -2,8 +2,8 @@
 
 use crate::agree;
 use crate::program::Action::{
-    Add, AddCommon, AddObserver, Advance, Due, HangUp, Look, Panic, Remove, Run, Signal, Watch,
-    Write,
+    Add, AddCommon, AddObserver, Advance, Due, HangUp, Look, Panic, Remove, Run, SendStop, Signal,
+    Watch, Write,
 };
 use crate::program::{
     For::{APass, Millis},
@@ -231,4 +231,27 @@ fn a_source_that_is_to_watch_a_descriptor_for_nothing_is_not_told_of_its_end() {
         Run(A, APass, Plain),
     ];
     agree(&program(vec![first, watcher(1, vec![])], List(main)));
+}
+
+#[test]
+fn a_stop_that_is_sent_just_before_the_wait_is_taken_by_the_next_decision_and_not_before() {
+    let _watchdog = Watchdog::new();
+    // The time is over when that comes, so the run ends by that, and the one in its observer of the end is stopped.
+    let observer = ObserverDef {
+        moments: 32 | 128,
+        calls: List(vec![
+            List(vec![SendStop, Advance(3), Signal(0)]),
+            List(vec![Run(A, Millis(1), Plain)]),
+        ]),
+        ..ObserverDef::default()
+    };
+    let main = vec![
+        Add(0, A),
+        AddObserver(0, Common),
+        Run(A, Millis(3), WhenEmpty),
+    ];
+    agree(&Program {
+        observers: List(vec![observer]),
+        ..program(vec![source(vec![])], List(main))
+    });
 }
