@@ -65,16 +65,14 @@ impl RunLoop {
 
     /// The moment until which every deadline tolerates that the loop sleeps, or the limit of the run if that comes first.
     fn latest_moment(&self, plan: &Plan) -> Tick {
-        let limit = self
-            .core
-            .with(|tables| tables.mode(plan.mode)?.deadlines.limit());
+        let limit = self.core.with(|tables| tables.limit_of(plan.mode));
         limit.unwrap_or(Tick::NEVER).min(plan.deadline)
     }
 }
 
 impl Tables {
     /// The earliest deadline of a mode.
-    pub(crate) fn first_deadline(&self, mode: Mode) -> Option<Tick> {
-        self.mode(mode)?.deadlines.first().map(|(at, _)| at)
+    pub(crate) fn first_deadline(&mut self, mode: Mode) -> Option<Tick> {
+        self.first_due(mode).map(|(at, _)| at)
     }
 }

@@ -81,6 +81,11 @@ impl<T> Arena<T> {
         }
     }
 
+    /// What is in this slot now.
+    pub(crate) fn at(&self, index: u32) -> Option<&T> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
     /// The key of what is in this slot now.
     pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
         self.slots.get(index as usize)?.as_ref()?;

@@ -106,7 +106,7 @@ impl Tables {
     /// performed, or has to rest, waits for the end of that.
     pub(crate) fn claim_due(&mut self, mode: Mode, now: Tick) -> Option<Due> {
         loop {
-            let (at, index) = self.mode(mode)?.deadlines.first()?;
+            let (at, index) = self.first_due(mode)?;
             if at > now {
                 return None;
             }

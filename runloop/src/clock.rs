@@ -1,4 +1,4 @@
-//! Moments of the monotonic clock as plain numbers, so that heaps compare one word and the timer descriptor is armed
+//! Moments of the monotonic clock as plain numbers, so that queues compare one word and the timer descriptor is armed
 //! with what was compared.
 //!
 //! Callers of the crate see [`Instant`] only.

@@ -279,12 +279,9 @@ impl Tables {
         self.counter
     }
 
-    /// A source and the modes side by side, since most changes touch both.
-    pub(crate) fn source_and_modes(
-        &mut self,
-        key: Key,
-    ) -> Option<(&mut SourceEntry, ModeList<'_>)> {
-        Some((self.sources.get_mut(key)?, ModeList(&mut self.modes)))
+    /// The sources and the modes side by side, since most changes touch both.
+    pub(crate) fn parts(&mut self) -> (&mut Arena<SourceEntry>, ModeList<'_>) {
+        (&mut self.sources, ModeList(&mut self.modes))
     }
 
     /// The modes that `mode` stands for: itself, or the common ones.
@@ -296,11 +293,14 @@ impl Tables {
     }
 }
 
-/// The modes, apart from the sources.
 pub(crate) struct ModeList<'a>(&'a mut Vec<Option<Box<ModeEntry>>>);
 
-impl ModeList<'_> {
+impl<'a> ModeList<'a> {
     pub(crate) fn at(&mut self, mode: Mode) -> Option<&mut ModeEntry> {
+        self.0.get_mut(mode.index())?.as_deref_mut()
+    }
+
+    pub(crate) fn only(self, mode: Mode) -> Option<&'a mut ModeEntry> {
         self.0.get_mut(mode.index())?.as_deref_mut()
     }
 }
@@ -314,7 +314,7 @@ pub(crate) struct SourceEntry {
     /// When that was set, in the order of coming: it decides among equal ones in every mode.
     pub(crate) deadline_set: u64,
     /// The modes it is in.
-    pub(crate) members: SmallVec<[Member; 1]>,
+    pub(crate) members: SmallVec<[Member; 2]>,
     /// The first of its watches, as an index, or `u32::MAX`.
     pub(crate) first_watch: u32,
     /// How many of its performs are running on this thread.

@@ -64,10 +64,23 @@ impl Dump {
             running: tables.activations.clone(),
             common_modes: tables.common_modes.clone(),
             common_closures: tables.common_closures.len(),
-            modes: tables.modes().map(|mode| ModeDump::of(mode, now)).collect(),
+            modes: tables
+                .modes()
+                .map(|mode| ModeDump::of(mode, next_in(tables, mode.mode), now))
+                .collect(),
             sources: sources.collect(),
         }
     }
+}
+
+/// The earliest deadline of a mode; this is a look that changes nothing, and may search.
+fn next_in(tables: &Tables, mode: Mode) -> Tick {
+    let keys = tables.sources.keys().into_iter();
+    let entries = keys.filter_map(|key| tables.sources.get(key));
+    let set = entries.filter_map(|entry| entry.set_in(mode));
+    set.map(|(deadline, _)| deadline.at)
+        .min()
+        .unwrap_or(Tick::NEVER)
 }
 
 struct ModeDump {
@@ -81,16 +94,13 @@ struct ModeDump {
 }
 
 impl ModeDump {
-    fn of(entry: &ModeEntry, now: Tick) -> Self {
+    fn of(entry: &ModeEntry, next: Tick, now: Tick) -> Self {
         let observers = entry.observers.iter();
         Self {
             mode: entry.mode,
             members: entry.members,
             closures: entry.closures.len(),
-            next: When::of(
-                entry.deadlines.first().map_or(Tick::NEVER, |(at, _)| at),
-                now,
-            ),
+            next: When::of(next, now),
             observers: observers
                 .map(|seat| (seat.order, seat.observer.activities()))
                 .collect(),

@@ -200,9 +200,7 @@ impl Tables {
             let at = if ordered || self.has_work(mode) || self.is_hot(mode) {
                 Tick(0)
             } else {
-                self.mode(mode)
-                    .and_then(|entry| entry.deadlines.limit())
-                    .unwrap_or(Tick::NEVER)
+                self.limit_of(mode).unwrap_or(Tick::NEVER)
             };
             if let Some(beacon) = self.beacon(mode) {
                 // What was noted during the run has been served by it, or is found here.

@@ -20,7 +20,7 @@ mod options;
 
 // Data structures that know no loop.
 mod arena;
-mod heap;
+mod queue;
 mod deadlines;
 mod wake;
 mod timing;

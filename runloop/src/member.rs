@@ -1,6 +1,5 @@
 //! What a source is in a loop and in each of its modes, as small values.
 
-use crate::heap::Slot;
 use crate::mode::Mode;
 
 bitflags::bitflags! {
@@ -30,8 +29,8 @@ bitflags::bitflags! {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
     pub(crate) mode: Mode,
-    /// Its deadline in the heap of the mode.
-    pub(crate) slot: Slot,
+    /// Whether its deadline is among those of the mode.
+    pub(crate) queued: bool,
     pub(crate) how: How,
 }
 

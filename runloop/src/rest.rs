@@ -1,7 +1,7 @@
 //! Sources that rest: what is found for one that has been performed as often as its limit allows is kept, out of the way,
 //! until it may go on.
 //!
-//! A resting source has, in place of its deadline, the end of its rest in the heap of each of its modes: so a run wakes in
+//! A resting source has, in place of its deadline, the end of its rest in the queue of each of its modes: so a run wakes in
 //! time, and so does a poll around it. Its signal waits on the shelf and its ready descriptors outside of the poll sets,
 //! as those of a source that is being performed.
 

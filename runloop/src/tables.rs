@@ -10,8 +10,7 @@ use smallvec::SmallVec;
 use crate::arena::Key;
 use crate::clock::Tick;
 use crate::core::{SourceEntry, Tables};
-use crate::deadlines::Deadline;
-use crate::heap::Slot;
+use crate::deadlines::{Deadline, Deadlines, Set};
 use crate::member::{How, Member, SourceFlags};
 use crate::mode::Mode;
 
@@ -31,52 +30,74 @@ impl Tables {
         self.stir(source, deadline.limit);
     }
 
-    /// Has the heap of every mode of a source say when it is to be looked at.
+    /// Has the queue of every mode of a source say when it is to be looked at.
     pub(crate) fn reseat(&mut self, source: Key) {
-        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+        let (sources, mut modes) = self.parts();
+        let Some(entry) = sources.get_mut(source) else {
             return;
         };
         let (alarm, number) = (entry.alarm(), entry.deadline_set);
+        let mut left = Modes::new();
         for member in &mut entry.members {
-            let Some(mode) = modes.at(member.mode) else {
-                continue;
-            };
-            match (member.slot == Slot::NONE, alarm.is_never()) {
-                (true, false) => {
-                    member.slot = mode.deadlines.insert(alarm, number, source.index);
-                }
-                (false, false) => {
-                    let slot = member.slot;
-                    member.slot = mode.deadlines.update(slot, alarm, number, source.index);
-                }
-                (false, true) => {
-                    mode.deadlines.remove(member.slot);
-                    member.slot = Slot::NONE;
-                }
-                (true, true) => {}
+            if std::mem::replace(&mut member.queued, !alarm.is_never()) {
+                left.push(member.mode);
+            }
+            if let Some(mode) = modes.at(member.mode).filter(|_| !alarm.is_never()) {
+                mode.deadlines.insert(alarm, number, source.index);
             }
         }
+        for mode in left {
+            self.give_up_deadline(mode);
+        }
+    }
+
+    /// A deadline of a mode holds no longer.
+    fn give_up_deadline(&mut self, mode: Mode) {
+        if let Some((deadlines, set)) = self.deadlines_of(mode) {
+            deadlines.give_up(set);
+        }
+    }
+
+    /// The deadlines of a mode, and what is set for the source of an index.
+    fn deadlines_of(
+        &mut self,
+        mode: Mode,
+    ) -> Option<(&mut Deadlines, impl Fn(u32) -> Option<Set>)> {
+        let (sources, modes) = self.parts();
+        let entry = modes.only(mode)?;
+        let set = move |index| sources.at(index)?.set_in(mode);
+        Some((&mut entry.deadlines, set))
+    }
+
+    /// The earliest deadline of a mode, and the index of its source.
+    pub(crate) fn first_due(&mut self, mode: Mode) -> Option<(Tick, u32)> {
+        let (deadlines, set) = self.deadlines_of(mode)?;
+        deadlines.first(set)
+    }
+
+    /// The moment until which every deadline of a mode tolerates that the loop sleeps.
+    pub(crate) fn limit_of(&mut self, mode: Mode) -> Option<Tick> {
+        let (deadlines, set) = self.deadlines_of(mode)?;
+        deadlines.limit(set)
     }
 
     /// Takes a deadline out of one mode although it is still set: its source is being performed.
     pub(crate) fn park_deadline(&mut self, source: Key, mode: Mode) {
-        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+        let Some(entry) = self.sources.get_mut(source) else {
             return;
         };
         let member = entry.members.iter_mut().find(|member| member.mode == mode);
-        if let (Some(member), Some(mode)) = (member, modes.at(mode)) {
-            if member.slot != Slot::NONE {
-                mode.deadlines.remove(member.slot);
-                member.slot = Slot::NONE;
-                entry.flags.insert(SourceFlags::PARKED);
-            }
+        if member.is_some_and(|member| std::mem::take(&mut member.queued)) {
+            entry.flags.insert(SourceFlags::PARKED);
+            self.give_up_deadline(mode);
         }
     }
 
     /// Puts a source into a mode; says whether it was not there before. On failure nothing has changed.
     pub(crate) fn join(&mut self, source: Key, mode: Mode, how: How) -> io::Result<bool> {
         self.mode_or_new(mode);
-        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+        let (sources, mut modes) = self.parts();
+        let Some(entry) = sources.get_mut(source) else {
             return Ok(false);
         };
         if let Some(member) = entry.members.iter_mut().find(|member| member.mode == mode) {
@@ -86,14 +107,14 @@ impl Tables {
         let Some(at) = modes.at(mode) else {
             return Ok(false);
         };
-        let mut slot = Slot::NONE;
         let alarm = entry.alarm();
-        if !alarm.is_never() {
-            slot = at.deadlines.insert(alarm, entry.deadline_set, source.index);
+        let queued = !alarm.is_never();
+        if queued {
+            at.deadlines.insert(alarm, entry.deadline_set, source.index);
         }
         at.members += 1;
         at.lively += usize::from(!entry.state.traits.passive);
-        entry.members.push(Member { mode, slot, how });
+        entry.members.push(Member { mode, queued, how });
         let mut from = alarm.limit;
         if entry.state.is_signalled() {
             self.shelf_changed = true;
@@ -140,19 +161,20 @@ impl Tables {
 
     /// Strikes a source off the list of a mode, whose poll set has forgotten its watches.
     fn strike(&mut self, source: Key, mode: Mode) {
-        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+        let (sources, mut modes) = self.parts();
+        let Some(entry) = sources.get_mut(source) else {
             return;
         };
         let place = entry.members.iter().position(|member| member.mode == mode);
-        let (Some(place), Some(mode)) = (place, modes.at(mode)) else {
+        let (Some(place), Some(at)) = (place, modes.at(mode)) else {
             return;
         };
         let member = entry.members.remove(place);
-        if member.slot != Slot::NONE {
-            mode.deadlines.remove(member.slot);
+        at.members -= 1;
+        at.lively -= usize::from(!entry.state.traits.passive);
+        if member.queued {
+            self.give_up_deadline(mode);
         }
-        mode.members -= 1;
-        mode.lively -= usize::from(!entry.state.traits.passive);
     }
 
     /// Whether a mode has nothing that a run could wait for or do.
@@ -191,7 +213,28 @@ impl SourceEntry {
         self.firing > 0 && !self.state.traits.reentrant
     }
 
+    /// The deadline that a mode has of it, if any, with the number of its setting.
+    pub(crate) fn set_in(&self, mode: Mode) -> Option<Set> {
+        let mut members = self.members.iter();
+        let queued = members.any(|member| member.mode == mode && member.queued);
+        queued.then(|| (self.alarm(), self.deadline_set))
+    }
+
     pub(crate) fn is_in(&self, mode: Mode) -> bool {
         self.members.iter().any(|member| member.mode == mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::SourceEntry;
+
+    #[test]
+    fn a_source_has_little_more_than_a_cache_line_and_a_half_in_the_table() {
+        let size = size_of::<SourceEntry>();
+        assert!(
+            size <= 96,
+            "{size} bytes, for each of what may be a million"
+        );
     }
 }

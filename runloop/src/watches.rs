@@ -13,7 +13,6 @@ use smallvec::SmallVec;
 use crate::arena::Key;
 use crate::core::{ModeEntry, Owner, SourceEntry, Tables, Watch};
 use crate::devices::Devices;
-use crate::heap::Slot;
 use crate::member::SourceFlags;
 use crate::mode::Mode;
 use crate::readiness::{Interest, Readiness, Token};
@@ -164,15 +163,17 @@ impl Tables {
                 }
             }
         }
-        let Some((entry, mut modes)) = self.source_and_modes(source) else {
+        let (sources, mut modes) = self.parts();
+        let Some(entry) = sources.get_mut(source) else {
             return Ok(());
         };
         entry.flags.remove(SourceFlags::PARKED);
         for member in &mut entry.members {
-            if member.slot == Slot::NONE && !entry.deadline.is_never() {
+            if !member.queued && !entry.deadline.is_never() {
                 if let Some(mode) = modes.at(member.mode) {
                     let number = entry.deadline_set;
-                    member.slot = mode.deadlines.insert(entry.deadline, number, source.index);
+                    mode.deadlines.insert(entry.deadline, number, source.index);
+                    member.queued = true;
                 }
             }
         }
