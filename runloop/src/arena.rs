@@ -28,9 +28,9 @@ impl Key {
 /// Values under keys that are never given out twice.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
-    /// `None` in a retired slot only.
-    slots: Slab<Option<T>>,
-    /// The generation of the value that is, or will next be, in each slot.
+    /// Values with their generations; `None` in a retired slot only.
+    slots: Slab<Option<(u32, T)>>,
+    /// The generation of the value that is, or will next be, in each slot. Only looked at when one comes or goes.
     generations: Vec<u32>,
 }
 
@@ -43,56 +43,49 @@ impl<T> Arena<T> {
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        let slot = self.slots.insert(Some(value));
+        let slot = self.slots.vacant_key();
         if slot == self.generations.len() {
             self.generations.push(0);
         }
         let index = u32::try_from(slot).expect("fewer than four billion values");
-        Key {
-            index,
-            generation: self.generations[slot],
-        }
+        let generation = self.generations[slot];
+        self.slots.insert(Some((generation, value)));
+        Key { index, generation }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        if *self.generations.get(key.index as usize)? != key.generation {
-            return None;
-        }
-        self.slots.get(key.index as usize)?.as_ref()
+        let (generation, value) = self.slots.get(key.index as usize)?.as_ref()?;
+        (*generation == key.generation).then_some(value)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        if *self.generations.get(key.index as usize)? != key.generation {
-            return None;
-        }
-        self.slots.get_mut(key.index as usize)?.as_mut()
+        let (generation, value) = self.slots.get_mut(key.index as usize)?.as_mut()?;
+        (*generation == key.generation).then_some(value)
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         self.get(key)?;
         let slot = key.index as usize;
-        match self.generations[slot].checked_add(1) {
+        let removed = match self.generations[slot].checked_add(1) {
             Some(next) => {
                 self.generations[slot] = next;
                 self.slots.remove(slot)
             }
             // The slot stays taken and empty: no key of it is ever valid again.
             None => self.slots.get_mut(slot)?.take(),
-        }
+        };
+        removed.map(|(_, value)| value)
     }
 
     /// What is in this slot now.
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
-        self.slots.get(index as usize)?.as_ref()
+        self.slots.get(index as usize)?.as_ref().map(|slot| &slot.1)
     }
 
     /// The key of what is in this slot now.
     pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
-        self.slots.get(index as usize)?.as_ref()?;
-        Some(Key {
-            index,
-            generation: self.generations[index as usize],
-        })
+        let &(generation, _) = self.slots.get(index as usize)?.as_ref()?;
+        Some(Key { index, generation })
     }
 
     pub(crate) fn keys(&self) -> Vec<Key> {

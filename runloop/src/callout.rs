@@ -107,10 +107,10 @@ impl RunLoop {
 
     /// Does to a source that has panicked what its options say.
     pub(crate) fn panicked(&self, key: Key, state: &Arc<State>) {
-        if state.traits.kept_on_panic {
+        if state.traits().kept_on_panic {
             return;
         }
-        let name = state.name.as_deref();
+        let name = state.name();
         tracing::warn!(
             source = name,
             "a callback panicked, and its source is invalidated"
@@ -129,7 +129,7 @@ impl RunLoop {
                     .core
                     .with(|t| t.sources.get(key).map(|e| Arc::clone(&e.state)));
                 tracing::warn!(
-                    source = state.as_ref().and_then(|state| state.name.as_deref()),
+                    source = state.as_ref().and_then(|state| state.name()),
                     token = token.0,
                     "a descriptor reports nothing but its end, and is not watched any more"
                 );

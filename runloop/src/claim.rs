@@ -69,7 +69,7 @@ impl Tables {
                 shelf.push((number, key));
                 return false;
             }
-            found.push((entry.state.order, number, key));
+            found.push((entry.state.order(), number, key));
             true
         });
         // The numbers make all different, so this is as good as a stable sort, which would take memory.

@@ -205,8 +205,18 @@ impl<'s, 'a> Cx<'s, 'a> {
         let budget = self
             .run_loop
             .core
-            .with(|tables| tables.sources.get(self.key)?.state.budget);
+            .with(|tables| tables.sources.get(self.key)?.state.budget());
         budget.unwrap_or(usual)
+    }
+
+    /// Whether the source is valid and in the mode that is running.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.run_loop.core.with(|tables| {
+            let (entry, mode) = (tables.sources.get(self.key), tables.running());
+            entry
+                .zip(mode)
+                .is_some_and(|(entry, mode)| entry.is_in(mode) && entry.state.is_valid())
+        })
     }
 
     fn add(&self, token: Token, fd: Held<Owner>, interest: Interest) -> io::Result<()> {

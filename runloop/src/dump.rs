@@ -138,9 +138,9 @@ struct SourceDump {
 impl SourceDump {
     fn of(entry: &SourceEntry, watches: usize, now: Tick) -> Self {
         Self {
-            name: entry.state.name.clone(),
+            name: entry.state.name().map(Box::from),
             kind: entry.callee.kind(),
-            order: entry.state.order,
+            order: entry.state.order(),
             modes: entry.members.iter().map(|member| member.mode).collect(),
             next: When::of(entry.deadline.at, now),
             watches,

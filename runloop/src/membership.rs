@@ -158,7 +158,7 @@ impl RunLoop {
             .with(|t| t.sources.get(key).map(|entry| Arc::clone(&entry.state)));
         let Some(state) = state else { return };
         tracing::warn!(
-            source = state.name.as_deref(),
+            source = state.name(),
             error,
             "a source failed and is invalidated"
         );
@@ -195,7 +195,7 @@ impl RunLoop {
             members: SmallVec::new(),
             first_watch: u32::MAX,
             firing: 0,
-            pace: state.rate_limit.map(|limit| Box::new(Pace::new(limit))),
+            pace: state.rate_limit().map(|limit| Box::new(Pace::new(limit))),
             flags: SourceFlags::empty(),
             ending: None,
             place: 0,
@@ -215,7 +215,7 @@ impl RunLoop {
         if let Some(index) = state.index_in(id) {
             return self.core.with(|tables| tables.sources.key_at(index));
         }
-        if state.traits.reentrant {
+        if state.traits().reentrant {
             state.key_in(id)
         } else {
             None

@@ -15,7 +15,7 @@ use crate::pace::RateLimit;
 /// let options = SourceOptions::new().order(-5).name("input").on_panic(OnPanic::Keep);
 /// # drop(options);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct SourceOptions {
     pub(crate) order: i32,
     pub(crate) name: Option<Box<str>>,
@@ -61,6 +61,11 @@ impl SourceOptions {
     pub fn reentrant(mut self) -> Self {
         self.traits.reentrant = true;
         self
+    }
+
+    /// Whether nothing was asked for, as for most sources.
+    pub(crate) fn is_plain(&self) -> bool {
+        *self == Self::default()
     }
 
     /// As it was before `reentrant`.
@@ -163,7 +168,7 @@ pub enum OnPanic {
 }
 
 /// The yes-or-no part of the options.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traits {
     pub(crate) reentrant: bool,
     pub(crate) kept_on_panic: bool,

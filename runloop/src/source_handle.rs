@@ -129,13 +129,13 @@ impl SourceHandle {
     /// Its place among sources that are ready in the same phase (`CFRunLoopSourceGetOrder`).
     #[must_use]
     pub fn order(&self) -> i32 {
-        self.state.order
+        self.state.order()
     }
 
     /// What it is called in traces, if it was given a name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.state.name.as_deref()
+        self.state.name()
     }
 
     /// How often it was performed, in all of its loops.

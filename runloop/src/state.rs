@@ -36,13 +36,8 @@ pub(crate) struct State {
     made_in: ForkGuard,
     /// How often it was performed, in whichever loop.
     performs: AtomicU64,
-    /// What its performs took while a loop measured, in nanoseconds.
-    spent: AtomicU64,
-    pub(crate) order: i32,
-    pub(crate) traits: Traits,
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) budget: Option<usize>,
-    pub(crate) rate_limit: Option<RateLimit>,
+    /// What it was made with, if that is not what most are made with.
+    options: Option<Box<SourceOptions>>,
 }
 
 /// The loops a source is in. Held for a push or a look, never while anything of a user runs.
@@ -52,13 +47,15 @@ struct Homes {
     rest: Option<Box<Rest>>,
 }
 
-/// What few sources have: further loops, and requests from other threads.
+/// What few sources have: further loops, requests from other threads, and a measured time.
 #[derive(Default)]
 struct Rest {
     /// Further loops, each with whether a notice is on its way there.
     homes: Vec<(Arc<Shared>, Key, Arc<Mark>)>,
     /// For a loop (by number), what another thread asked for; at most one of each kind and token.
     requests: Vec<(u64, Request)>,
+    /// What its performs took while a loop measured.
+    spent: Duration,
 }
 
 /// What another thread may ask of a source, beside signalling and invalidating it.
@@ -88,13 +85,29 @@ impl State {
             homes: Mutex::default(),
             made_in: ForkGuard::new(),
             performs: AtomicU64::new(0),
-            spent: AtomicU64::new(0),
-            order: options.order,
-            traits: options.traits,
-            name: options.name,
-            budget: options.budget,
-            rate_limit: options.rate_limit,
+            options: (!options.is_plain()).then(|| Box::new(options)),
         })
+    }
+
+    pub(crate) fn order(&self) -> i32 {
+        self.options.as_ref().map_or(0, |options| options.order)
+    }
+
+    pub(crate) fn traits(&self) -> Traits {
+        let options = self.options.as_ref();
+        options.map_or_else(Traits::default, |options| options.traits)
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.options.as_ref()?.name.as_deref()
+    }
+
+    pub(crate) fn budget(&self) -> Option<usize> {
+        self.options.as_ref()?.budget
+    }
+
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.options.as_ref()?.rate_limit
     }
 
     pub(crate) fn is_valid(&self) -> bool {
@@ -184,7 +197,7 @@ impl State {
             self.home.store(shared.id, Ordering::Relaxed);
             return true;
         }
-        if !self.traits.reentrant {
+        if !self.traits().reentrant {
             return false;
         }
         let rest = homes.rest.get_or_insert_default();
@@ -311,14 +324,24 @@ impl State {
         self.performs.load(Ordering::Relaxed)
     }
 
-    /// Adds what a perform took; more than five hundred years are not counted.
+    /// Adds what a perform took.
     pub(crate) fn add_time(&self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.spent.fetch_add(nanos, Ordering::Relaxed);
+        if !self.made_in.is_forked() {
+            let mut homes = self.lock();
+            let rest = homes.rest.get_or_insert_default();
+            rest.spent = rest.spent.saturating_add(took);
+        }
     }
 
     pub(crate) fn time_spent(&self) -> Duration {
-        Duration::from_nanos(self.spent.load(Ordering::Relaxed))
+        if self.made_in.is_forked() {
+            return Duration::ZERO;
+        }
+        let homes = self.lock();
+        homes
+            .rest
+            .as_ref()
+            .map_or(Duration::ZERO, |rest| rest.spent)
     }
 
     /// Counts a handle.
@@ -359,8 +382,8 @@ impl State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
-            .field("name", &self.name)
-            .field("order", &self.order)
+            .field("name", &self.name())
+            .field("order", &self.order())
             .field("valid", &self.is_valid())
             .field("signalled", &self.is_signalled())
             .finish_non_exhaustive()

@@ -113,7 +113,7 @@ impl Tables {
             at.deadlines.insert(alarm, entry.deadline_set, source.index);
         }
         at.members += 1;
-        at.lively += usize::from(!entry.state.traits.passive);
+        at.lively += usize::from(!entry.state.traits().passive);
         entry.members.push(Member { mode, queued, how });
         let mut from = alarm.limit;
         if entry.state.is_signalled() {
@@ -171,7 +171,7 @@ impl Tables {
         };
         let member = entry.members.remove(place);
         at.members -= 1;
-        at.lively -= usize::from(!entry.state.traits.passive);
+        at.lively -= usize::from(!entry.state.traits().passive);
         if member.queued {
             self.give_up_deadline(mode);
         }
@@ -210,7 +210,7 @@ impl Tables {
 impl SourceEntry {
     /// Whether it may not be performed now because it is being performed.
     pub(crate) fn is_engaged(&self) -> bool {
-        self.firing > 0 && !self.state.traits.reentrant
+        self.firing > 0 && !self.state.traits().reentrant
     }
 
     /// The deadline that a mode has of it, if any, with the number of its setting.

@@ -34,7 +34,7 @@ impl<'a> Call<'a> {
 
     fn source(self) -> Option<&'a str> {
         match self {
-            Self::Source(_, _, state) => state.name.as_deref(),
+            Self::Source(_, _, state) => state.name(),
             Self::Observer | Self::Closure => None,
         }
     }

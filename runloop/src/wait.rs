@@ -242,7 +242,7 @@ impl Tables {
                 entry.place = u32::try_from(batch.items.len()).unwrap_or(u32::MAX);
             }
             let item = Item {
-                order: entry.state.order,
+                order: entry.state.order(),
                 place: entry.place,
                 source,
                 watch,

@@ -2,31 +2,21 @@
 
 use crate::core::RunLoop;
 use crate::cx::Cx;
-use crate::source_handle::SourceHandle;
 
 /// Signals its source when it goes, unless it was told that nothing is left: also on the way of a panic.
 pub(crate) struct Again<'c, 's, 'a> {
     cx: &'c mut Cx<'s, 'a>,
-    handle: Option<SourceHandle>,
     needed: bool,
 }
 
 impl<'c, 's, 'a> Again<'c, 's, 'a> {
     pub(crate) fn new(cx: &'c mut Cx<'s, 'a>) -> Self {
-        Self {
-            handle: cx.handle(),
-            cx,
-            needed: true,
-        }
+        Self { cx, needed: true }
     }
 
     /// Whether the source may make another call: no call before has ended it, or taken it out of the running mode.
     pub(crate) fn may_go_on(&self) -> bool {
-        let run_loop = self.cx.run_loop();
-        let (Some(handle), Some(mode)) = (&self.handle, run_loop.current_mode()) else {
-            return false;
-        };
-        handle.is_valid() && run_loop.contains(handle, mode)
+        self.cx.is_wanted()
     }
 
     /// All has been taken.

@@ -1,20 +1,20 @@
 //! A closure that a source calls, and lets go of when it becomes invalid.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 /// A closure that may end its own source, or drop the last handle of it, while it runs.
 ///
 /// It is taken out while it runs, so nothing is borrowed; an exclusive source never calls it twice at once. A closure
 /// that holds its source's handle does not leak: it goes when the source becomes invalid.
 pub(crate) struct Callback<F> {
-    slot: RefCell<Option<F>>,
+    slot: Cell<Option<F>>,
     ended: Cell<bool>,
 }
 
 impl<F> Callback<F> {
     pub(crate) fn new(closure: F) -> Self {
         Self {
-            slot: RefCell::new(Some(closure)),
+            slot: Cell::new(Some(closure)),
             ended: Cell::new(false),
         }
     }
@@ -46,7 +46,7 @@ struct Running<'a, F> {
 impl<F> Drop for Running<'_, F> {
     fn drop(&mut self) {
         if !self.callback.ended.get() {
-            self.callback.slot.replace(self.closure.take());
+            self.callback.slot.set(self.closure.take());
         }
     }
 }
