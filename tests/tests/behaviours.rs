@@ -18,7 +18,7 @@ const PACKAGES: [&str; 6] = [
 /// last of each stretch.
 type Section = (&'static str, &'static str, &'static [(u32, u32)]);
 
-const SECTIONS: [Section; 15] = [
+const SECTIONS: [Section; 16] = [
     ("rules", "rule ", &[(1, 10)]),
     (
         "runloop",
@@ -29,7 +29,22 @@ const SECTIONS: [Section; 15] = [
     ("sources", "S", &[(1, 6), (10, 16), (20, 26), (30, 30)]),
     ("sockets", "D", &[(1, 5), (10, 22), (30, 41), (50, 52)]),
     ("additions", "F", &[(1, 4), (10, 15), (20, 25), (30, 32)]),
-    ("complaints", "E", &[(11, 36)]),
+    (
+        "ports",
+        "A",
+        &[
+            (1, 6),
+            (10, 23),
+            (30, 35),
+            (40, 45),
+            (50, 65),
+            (70, 84),
+            (90, 110),
+            (120, 126),
+            (130, 133),
+        ],
+    ),
+    ("complaints", "E", &[(1, 36)]),
     ("decisions", "G", &[(1, 12)]),
     ("decisions", "H", &[(1, 6)]),
     ("hazards", "L", &[(1, 38)]),

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod calls;
 mod children;
 mod creating;
 mod crowds;
@@ -41,6 +42,7 @@ mod socket_bells;
 mod statuses;
 mod stopping;
 mod system_calls;
+mod table;
 mod threads;
 mod waking;
 mod watching;
