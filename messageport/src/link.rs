@@ -164,14 +164,13 @@ impl Link {
         descriptors: &[impl AsFd],
     ) -> Result<Written, Lie> {
         self.page.set_processor();
-        let mut kept_back = None;
         if !descriptors.is_empty() {
-            kept_back = self.pass(outgoing, sending, descriptors)?;
+            if let Some(step) = self.pass(outgoing, sending, descriptors)? {
+                let must_ring = outgoing.must_ring(step, || false);
+                return Ok(Written { step, must_ring });
+            }
         }
-        let step = match kept_back {
-            Some(step) => step,
-            None => outgoing.step(sending)?,
-        };
+        let step = outgoing.step(sending)?;
         let must_ring = outgoing.must_ring(step, || self.page.peer_is_elsewhere());
         Ok(Written { step, must_ring })
     }
@@ -213,10 +212,10 @@ impl Link {
     ///
     /// The peer broke the rules; the link is of no more use.
     pub(crate) fn take(&self) -> Result<Arrival, Breach> {
-        self.take_with(|head| self.claim(head))
+        self.take_with(&|head| self.claim(head))
     }
 
-    fn take_with(&self, claim: impl FnOnce(&Head) -> Claim) -> Result<Arrival, Breach> {
+    fn take_with(&self, claim: &dyn Fn(&Head) -> Claim) -> Result<Arrival, Breach> {
         let mut incoming = self.incoming();
         let arrival = incoming.next_with(claim)?;
         let must_ring =
@@ -234,7 +233,7 @@ impl Link {
         if !incoming.is_cancel_next() {
             return None;
         }
-        match incoming.next_with(|_| Claim::Missing) {
+        match incoming.next_with(&|_| Claim::Missing) {
             Ok(Arrival::Message(inbound)) => Some(inbound.head.conversation),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! What travels: bytes, and replies as a handler gives them.
 
-use crate::transfer;
+use crate::transfer::{self, Descriptors};
 use bytes::Bytes;
 use std::fmt;
 use std::ops::Deref;
@@ -76,7 +76,7 @@ impl fmt::Debug for Payload {
 pub struct Reply {
     pub(crate) bytes: Bytes,
     /// What travels beside them.
-    pub(crate) descriptors: Vec<OwnedFd>,
+    pub(crate) descriptors: Descriptors,
     /// What is called when it is gone.
     pub(crate) after: Option<After>,
 }
@@ -116,7 +116,7 @@ impl Reply {
     /// ```
     #[must_use]
     pub fn with_descriptors(mut self, descriptors: Vec<OwnedFd>) -> Self {
-        self.descriptors = descriptors;
+        self.descriptors = descriptors.into();
         self
     }
 

@@ -176,7 +176,8 @@ impl RemotePort {
         data: &[u8],
         options: Options,
     ) -> Result<Payload, SendError> {
-        let answer = self.request_with_descriptors(id, data, &[], options);
+        let answer = self.client().request(id, data, &[], options);
+        self.client().tell_here();
         answer.map(|(payload, _)| payload)
     }
 

@@ -5,10 +5,12 @@
 //! records may follow which; it does not know who waits for a message, when they give up, nor how a bell is rung.
 
 mod order;
+mod descriptors;
 mod incoming;
 mod sending;
 mod outgoing;
 
+pub(crate) use descriptors::Descriptors;
 pub(crate) use incoming::{Arrival, Claim, Inbound, Incoming, Payload};
 pub(crate) use order::Breach;
 pub(crate) use outgoing::Outgoing;

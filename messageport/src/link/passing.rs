@@ -20,6 +20,7 @@ use std::sync::{MutexGuard, PoisonError};
 impl Link {
     /// Sends the descriptors of a message ahead of its first record, if there is room for both; the step that is the
     /// answer is what keeps the record from being written.
+    #[cold]
     pub(super) fn pass<P: AsRef<[u8]>>(
         &self,
         outgoing: &mut Outgoing,
@@ -96,7 +97,7 @@ impl Link {
     ///
     /// As [`take`](Self::take).
     pub(crate) fn take_unopened(&self, conversation: u64) -> Result<Arrival, Breach> {
-        self.take_with(|head| {
+        self.take_with(&|head| {
             if head.conversation != conversation {
                 return self.claim(head);
             }

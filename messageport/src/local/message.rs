@@ -6,6 +6,7 @@ use crate::local::connection::Connection;
 use crate::local::responder::Responder;
 use crate::message::Payload;
 use crate::pidfd::Credentials;
+use crate::transfer::Descriptors;
 use crate::wire::{Head, Kind};
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 pub struct Message {
     head: Head,
     payload: Payload,
-    descriptors: Vec<OwnedFd>,
+    descriptors: Descriptors,
     connection: Arc<Connection>,
     port: LocalPort,
 }
@@ -37,7 +38,7 @@ pub struct Message {
 impl Message {
     pub(super) fn new(
         head: Head,
-        (payload, descriptors): (Payload, Vec<OwnedFd>),
+        (payload, descriptors): (Payload, Descriptors),
         connection: Arc<Connection>,
         port: LocalPort,
     ) -> Self {
@@ -112,7 +113,7 @@ impl Message {
     /// ```
     #[must_use]
     pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
-        std::mem::take(&mut self.descriptors)
+        self.descriptors.take()
     }
 
     /// Leaves the reply to whoever holds the [`Responder`]; what the handler returns is dropped then.

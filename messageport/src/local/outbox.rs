@@ -4,12 +4,11 @@ use crate::link::Link;
 use crate::local::connection::{Connection, OpenOutbox};
 use crate::local::requests::Open;
 use crate::message::{After, Reply};
-use crate::transfer::{Sending, Step};
+use crate::transfer::{Descriptors, Sending, Step};
 use crate::wire::{DESCRIPTORS_MAX, Head, Kind, Status};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 /// What a client is owed.
@@ -26,7 +25,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 pub(super) struct Departing {
     sending: Sending<Bytes>,
-    descriptors: Vec<OwnedFd>,
+    descriptors: Descriptors,
     /// What is called when it is gone.
     after: Option<After>,
 }
@@ -111,7 +110,11 @@ impl Outbox {
     fn flush(&mut self, link: &Link) -> Flushed {
         let mut flushed = Flushed::default();
         while let Some(reply) = self.replies.front_mut() {
-            match link.step(link.outgoing(), &mut reply.sending, &reply.descriptors) {
+            match link.step(
+                link.outgoing(),
+                &mut reply.sending,
+                reply.descriptors.as_slice(),
+            ) {
                 Ok(Step::Whole) => {
                     flushed.progress.moved = true;
                     link.counters().sent.count();

@@ -98,7 +98,7 @@ where
         let port = LocalPort::of(port);
         let message = Message::new(
             head,
-            (Payload(payload), descriptors.0),
+            (Payload(payload), descriptors),
             Arc::clone(connection),
             port.clone(),
         );

@@ -11,10 +11,10 @@ use crate::remote::deadline::Deadline;
 use crate::remote::waiter::{PRIVATE, Waiter};
 use crate::remote::writing::{Sent, Writing};
 use crate::ring::Lie;
-use crate::transfer::Step;
+use crate::transfer::{Descriptors, Step};
 use crate::wire::{DESCRIPTORS_MAX, Head, Kind};
 use runloop::{Limit, Mode, Outcome, ReturnAfter};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 impl Client {
@@ -291,7 +291,7 @@ fn head(kind: Kind, msgid: i32, descriptors: &[BorrowedFd<'_>]) -> Result<Head, 
 }
 
 /// The bytes of a reply, and what came beside them.
-pub(super) type Answered = (Payload, Vec<OwnedFd>);
+pub(super) type Answered = (Payload, Descriptors);
 
 /// Why this thread cannot wait on a link.
 fn unwaitable(error: runloop::AddError) -> SendError {

@@ -1,10 +1,10 @@
 //! The calls that wait on a link, on whatever threads: what each waits for, and how it is woken.
 
 use crate::message::Payload;
+use crate::transfer::Descriptors;
 use crate::wire::Status;
 use runloop::SourceHandle;
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 
 /// The calls that wait, and the sources by which they are woken.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// With these bytes, and what came beside them.
-    Reply(Payload, Vec<OwnedFd>),
+    Reply(Payload, Descriptors),
     /// Not at all, for this reason.
     Status(Status),
     /// With more than is taken.

@@ -332,7 +332,7 @@ impl Client {
             descriptors,
         } = inbound;
         let answer = match Status::from_aux(head.aux) {
-            Some(Status::Ok) => Answer::Reply(Payload(payload), descriptors.0),
+            Some(Status::Ok) => Answer::Reply(Payload(payload), descriptors),
             Some(status) => Answer::Status(status),
             None => return false,
         };

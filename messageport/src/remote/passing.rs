@@ -111,6 +111,6 @@ impl RemotePort {
     ) -> Result<(Payload, Vec<OwnedFd>), SendError> {
         let answer = self.client().request(id, data, descriptors, options);
         self.client().tell_here();
-        answer
+        answer.map(|(payload, mut descriptors)| (payload, descriptors.take()))
     }
 }

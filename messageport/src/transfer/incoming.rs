@@ -5,10 +5,11 @@
 //! message over the limit is dropped as it arrives. Everything that a correct sender never does ends the link.
 
 use std::collections::TryReserveError;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use smallvec::SmallVec;
 
+use super::descriptors::Descriptors;
 use super::order::{Breach, Order, Verdict};
 use crate::ring::{Consumer, Record};
 use crate::wire::{Head, Kind};
@@ -20,7 +21,9 @@ pub(crate) struct Incoming {
     order: Order,
     /// What has arrived of the message that is in pieces.
     pub(super) gathered: Vec<u8>,
-    /// The descriptors of the message that is in pieces.
+    /// The descriptors of the record that is being taken.
+    claimed: Descriptors,
+    /// Those of the message that is in pieces.
     kept: Descriptors,
     breach: Option<Breach>,
 }
@@ -33,6 +36,7 @@ impl Incoming {
             ring,
             order,
             gathered: Vec::new(),
+            claimed: Descriptors::default(),
             kept: Descriptors::default(),
             breach: None,
         }
@@ -44,15 +48,13 @@ impl Incoming {
     /// # Errors
     ///
     /// A [`Breach`] of the rules by the sender, now or earlier; nothing more is taken from it.
-    pub(crate) fn next_with(
-        &mut self,
-        claim: impl FnOnce(&Head) -> Claim,
-    ) -> Result<Arrival, Breach> {
+    pub(crate) fn next_with(&mut self, claim: &dyn Fn(&Head) -> Claim) -> Result<Arrival, Breach> {
         self.breach.map_or(Ok(()), Err)?;
         let arrival = self.take(claim);
         if let Err(breach) = &arrival {
             self.breach = Some(*breach);
             self.gathered = Vec::new();
+            self.claimed = Descriptors::default();
             self.kept = Descriptors::default();
         }
         arrival
@@ -71,7 +73,7 @@ impl Incoming {
     /// As [`next_with`](Self::next_with), for messages without descriptors.
     #[cfg(test)]
     pub(crate) fn next(&mut self) -> Result<Arrival, Breach> {
-        self.next_with(|_| Claim::Taken(Vec::new()))
+        self.next_with(&|_| Claim::Taken(Vec::new()))
     }
 
     /// Whether the next record is a cancellation.
@@ -97,11 +99,12 @@ impl Incoming {
     }
 
     #[inline]
-    fn take(&mut self, claim: impl FnOnce(&Head) -> Claim) -> Result<Arrival, Breach> {
+    fn take(&mut self, claim: &dyn Fn(&Head) -> Claim) -> Result<Arrival, Breach> {
         let Self {
             ring,
             order,
             gathered,
+            claimed,
             kept,
             ..
         } = self;
@@ -110,20 +113,18 @@ impl Incoming {
         };
         let head = record.header().head;
         let total = record.header().total;
-        let mut descriptors = Descriptors::default();
         if head.nfds > 0 {
-            descriptors = match claim(&head) {
-                Claim::Taken(descriptors) => Descriptors(descriptors),
-                Claim::NoRoom => return Ok(Arrival::Held(head)),
-                Claim::Missing => return Err(Breach::Descriptors(head.nfds)),
-            };
+            if let Some(unclaimed) = claim_for(head, claim, claimed) {
+                return unclaimed;
+            }
         }
         let arrival = match order.judge(record.header())? {
             Verdict::Whole => {
+                let descriptors = std::mem::take(claimed);
                 whole(&record).map(|payload| Arrival::message(head, payload, descriptors))
             }
             Verdict::Begins => {
-                *kept = descriptors;
+                *kept = std::mem::take(claimed);
                 gather(&record, gathered, total).map(|()| Arrival::Begun(head))
             }
             Verdict::Continues => gather(&record, gathered, total).map(|()| Arrival::Piece),
@@ -136,7 +137,10 @@ impl Incoming {
                 *kept = Descriptors::default();
                 Ok(Arrival::Aborted(head))
             }
-            Verdict::TooLarge => Ok(Arrival::TooLarge(head)),
+            Verdict::TooLarge => {
+                *claimed = Descriptors::default();
+                Ok(Arrival::TooLarge(head))
+            }
             Verdict::Unwanted => Ok(Arrival::Piece),
         };
         record.release();
@@ -149,6 +153,21 @@ impl Incoming {
     }
 }
 
+/// Claims the descriptors of a message; what is the answer instead of it, if they cannot be had.
+#[cold]
+fn claim_for(
+    head: Head,
+    claim: &dyn Fn(&Head) -> Claim,
+    claimed: &mut Descriptors,
+) -> Option<Result<Arrival, Breach>> {
+    match claim(&head) {
+        Claim::Taken(descriptors) => *claimed = descriptors.into(),
+        Claim::NoRoom => return Some(Ok(Arrival::Held(head))),
+        Claim::Missing => return Some(Err(Breach::Descriptors(head.nfds))),
+    }
+    None
+}
+
 /// What became of the descriptors that a record says it has.
 #[derive(Debug)]
 pub(crate) enum Claim {
@@ -159,19 +178,6 @@ pub(crate) enum Claim {
     /// They are not there, which no correct sender does.
     Missing,
 }
-
-/// The descriptors of a message; closed with it unless they are taken out.
-#[derive(Debug, Default)]
-pub(crate) struct Descriptors(pub(crate) Vec<OwnedFd>);
-
-impl PartialEq for Descriptors {
-    fn eq(&self, other: &Self) -> bool {
-        let numbers = |one: &Self| one.0.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>();
-        numbers(self) == numbers(other)
-    }
-}
-
-impl Eq for Descriptors {}
 
 /// What a look at the ring has found.
 #[derive(Debug, PartialEq, Eq)]
