@@ -5,7 +5,9 @@ use std::os::fd::AsFd;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use messageport::{Directory, LocalPort, Message, Options, RemotePort, Reply};
+use messageport::{
+    Directory, LocalPort, Message, Options, PortOptions, RemotePort, Reply, SerialQueue,
+};
 use runloop::{Limit, Mode, ReturnAfter, RunLoop};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
@@ -128,6 +130,7 @@ fn child_entry() {
         "sender" => send(&directory, &name),
         "passer" => pass_files(&directory, &name),
         "crowded" => run_short(&directory, &name),
+        "crowded on a queue" => run_short_on_a_queue(&directory, &name),
         "mutual" => ask_each_other(&directory, &name),
         "visitor" => crate::limits::visit(&directory, &name, say),
         "contender" => crate::racing::contend(&directory, &name, say, listen),
@@ -271,6 +274,23 @@ fn run_short(directory: &Directory, name: &str) {
         main.stop()
     });
     let _stopped = run_loop.run().unwrap();
+}
+
+/// As above, on a queue.
+fn run_short_on_a_queue(directory: &Directory, name: &str) {
+    lower_the_limit();
+    let options = PortOptions::new().in_directory(directory).name(name);
+    let port = options.create_shared(answer).unwrap();
+    port.set_dispatch_queue(SerialQueue::new("short").unwrap())
+        .unwrap();
+    say("ready");
+    let command = listen();
+    let spare = command.strip_prefix("hoard ").unwrap().parse().unwrap();
+    let hoarded = hoard(spare);
+    say("hoarded");
+    assert_eq!(listen(), "release");
+    drop(hoarded);
+    while listen() != "stop" {}
 }
 
 /// Has a port of its own and asks the parent's whenever it is asked, until both have asked often enough.

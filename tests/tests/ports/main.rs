@@ -29,6 +29,8 @@ mod modes;
 mod names;
 mod noticing;
 mod passing;
+mod passing_ending;
+mod passing_full;
 mod passing_hostile;
 mod queues;
 mod racing;
