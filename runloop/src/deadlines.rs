@@ -84,6 +84,11 @@ impl Deadlines {
         }
     }
 
+    /// Whether nothing is in it, not even what holds no longer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.strict.len() == 0 && self.dates.len() == 0
+    }
+
     /// The earliest date and its value; the one that was set first among equals.
     pub(crate) fn first(&mut self, set: impl Fn(u32) -> Option<Set>) -> Option<(Tick, u32)> {
         let holds = |item: &Item| is_date(item, set(item.value));

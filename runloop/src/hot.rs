@@ -91,10 +91,12 @@ impl RunLoop {
 
     /// Lets the hot sources of a mode announce that the loop will not look any more; says whether one has work after
     /// all.
+    #[inline]
     pub(crate) fn announce(&self, mode: Mode) -> bool {
-        if self.core.hot_count.get() == 0 {
-            return false;
-        }
+        self.core.hot_count.get() > 0 && self.announce_to_hot(mode)
+    }
+
+    fn announce_to_hot(&self, mode: Mode) -> bool {
         let mut ready = false;
         for (key, _, _) in self.core.with(|tables| tables.hot_callees(mode)) {
             match self.ask(key, Stage::Announce) {

@@ -17,10 +17,12 @@ impl RunLoop {
     ///
     /// One message leaves the queue at a time, so one that panics takes no other with it, and there is a limit, so that
     /// a flood of them cannot keep the loop here.
+    #[inline]
     pub(crate) fn collect(&self) -> bool {
-        if !self.core.shared.sleep.has(POSTED) {
-            return false;
-        }
+        self.core.shared.sleep.has(POSTED) && self.empty_inbox()
+    }
+
+    fn empty_inbox(&self) -> bool {
         for taken in 0..MESSAGES_PER_LOOK {
             match self.next_message() {
                 Ok(message) => {

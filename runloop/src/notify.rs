@@ -16,6 +16,7 @@ impl RunLoop {
     ///
     /// Those to call are found first; one that an earlier one has invalidated or removed is skipped, and one that was
     /// added meanwhile waits for the next moment.
+    #[inline]
     pub(crate) fn notify(&self, mode: Mode, activity: Activity) {
         if self.core.observed.get().intersects(activity) {
             self.call_observers(mode, activity);

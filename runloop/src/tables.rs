@@ -58,13 +58,16 @@ impl Tables {
         }
     }
 
-    /// The deadlines of a mode, and what is set for the source of an index.
+    /// The deadlines of a mode, if there are any, and what is set for the source of an index.
     fn deadlines_of(
         &mut self,
         mode: Mode,
     ) -> Option<(&mut Deadlines, impl Fn(u32) -> Option<Set>)> {
         let (sources, modes) = self.parts();
         let entry = modes.only(mode)?;
+        if entry.deadlines.is_empty() {
+            return None;
+        }
         let set = move |index| sources.at(index)?.set_in(mode);
         Some((&mut entry.deadlines, set))
     }
@@ -121,8 +124,11 @@ impl Tables {
             from = Tick(0);
         }
         self.stir(source, from);
-        let modes = self.modes_of(source);
         let watches = self.watches_of(source);
+        if watches.is_empty() {
+            return Ok(true);
+        }
+        let modes = self.modes_of(source);
         for (done, &key) in watches.iter().enumerate() {
             if let Err(error) = self.enroll(key, mode, &modes[..modes.len() - 1]) {
                 for &earlier in &watches[..done] {

@@ -58,6 +58,8 @@ impl RunLoop {
         }
     }
 
+    /// Apart from the usual way of a call, which is short without it.
+    #[inline(never)]
     fn call_watched<R>(&self, call: Call<'_>, callback: impl FnOnce() -> R) -> R {
         let span = tracing::trace_span!(
             "callback",
