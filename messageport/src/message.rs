@@ -120,6 +120,21 @@ impl Reply {
         self
     }
 
+    /// Takes back the descriptors that were to be passed, of a reply that was [not sent](crate::NotReplied) for instance.
+    ///
+    /// ```
+    /// # use messageport::Reply;
+    /// let file = std::fs::File::open("/dev/null")?;
+    /// let mut reply = Reply::empty().with_descriptors(vec![file.into()]);
+    /// assert_eq!(reply.take_descriptors().len(), 1);
+    /// assert!(reply.take_descriptors().is_empty());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use = "what is taken and dropped is closed"]
+    pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        self.descriptors.take()
+    }
+
     /// Has something called once the reply is out, which is to say wholly in memory that its requester reads; or once it
     /// is certain that it never will be. It takes the place of what was to be called before.
     ///

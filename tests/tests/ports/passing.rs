@@ -194,11 +194,12 @@ fn a_reply_with_too_many_is_not_sent_and_its_requester_is_told() {
             panic!("{refused:?}");
         };
     }
-    let Err(NotReplied { why, reply }) = returned.recv().unwrap() else {
+    let Err(NotReplied { why, mut reply }) = returned.recv().unwrap() else {
         panic!("it cannot be sent");
     };
     assert_eq!(why, ReplyError::TooManyDescriptors);
     assert_eq!(reply.data(), b"text", "it comes back");
+    assert_eq!(reply.take_descriptors().len(), 17, "with all that it had");
     assert!(remote.is_valid(), "and the link goes on");
 }
 
