@@ -57,17 +57,19 @@ fn a_message_that_is_too_large_or_taken_back_leaves_no_descriptor() {
     pass_one(&client, 2, &second);
     records.extend(with_one(record(1, WHOLE, 2, 96, 96)));
     records.extend([0; 96]);
-    pass_one(&client, 3, &third);
-    records.extend(with_one(record(1, FIRST, 3, 32, 64)));
+    // One without any gets none of theirs.
+    records.extend(record(1, WHOLE, 3, 0, 0));
+    pass_one(&client, 4, &third);
+    records.extend(with_one(record(1, FIRST, 4, 32, 64)));
     records.extend([0; 32]);
-    records.extend(record(4, 0, 3, 0, 0));
-    pass_one(&client, 4, marked("right"));
-    records.extend(with_one(record(1, WHOLE, 4, 0, 0)));
+    records.extend(record(4, 0, 4, 0, 0));
+    pass_one(&client, 5, marked("right"));
+    records.extend(with_one(record(1, WHOLE, 5, 0, 0)));
     client.write(4_096, &records);
     client.publish(u64::try_from(records.len()).unwrap());
-    run_until(|| log.count() == 1);
-    assert_eq!(log.take(), ["right"]);
     drop((first, second, third));
+    run_until(|| log.count() == 2);
+    assert_eq!(log.take(), ["", "right"]);
     [large, whole, back].into_iter().for_each(ended);
     assert!(!has_hung_up(&client.socket, Duration::ZERO), "it goes on");
 }
