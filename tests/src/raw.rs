@@ -35,6 +35,8 @@ pub struct Client {
     hello: [u8; 64],
     /// How far the replies have been read.
     read: u64,
+    /// Where the ring of replies was begun again.
+    origin: u64,
 }
 
 impl Client {
@@ -49,6 +51,7 @@ impl Client {
             client_bell: bell(),
             hello: hello(),
             read: 0,
+            origin: 0,
         }
     }
 
@@ -142,7 +145,11 @@ impl Client {
         let mut reply = Vec::new();
         loop {
             wait_until(|| self.read(512) != self.read);
-            let at = 4_096 + u64::from(RING) + self.read % u64::from(RING);
+            if self.read(512 + 16) == self.read {
+                self.origin = self.read;
+            }
+            let ring = u64::from(RING);
+            let at = 4_096 + ring + (self.read - self.origin) % ring;
             let mut header = [0; 32];
             assert_eq!(rustix::io::pread(&self.memory, &mut header, at), Ok(32));
             let len = u32::from_le_bytes(header[..4].try_into().unwrap());

@@ -21,6 +21,8 @@ pub(crate) struct Consumer {
     capacity: u64,
     /// Bytes ever read.
     read: u64,
+    /// What was read when the ring was last begun again, which is at its offset 0.
+    origin: u64,
     /// Bytes ever written, when last looked at.
     seen: u64,
     /// What the other side was caught at.
@@ -35,6 +37,7 @@ impl Consumer {
             direction,
             capacity,
             read: 0,
+            origin: 0,
             seen: 0,
             lie: None,
         }
@@ -121,6 +124,7 @@ impl Consumer {
             if self.read == self.seen {
                 return Ok(None);
             }
+            self.follow_origin();
         }
         let offset = self.offset();
         let header = self.memory.header(self.direction, offset);
@@ -137,7 +141,17 @@ impl Consumer {
     #[inline]
     fn offset(&self) -> u64 {
         // The capacity is a power of two.
-        self.read & (self.capacity - 1)
+        (self.read - self.origin) & (self.capacity - 1)
+    }
+
+    /// Begins the ring again where the producer has, which it does in an empty ring only: so it is always the next record
+    /// that stands at the beginning. A producer that says so at another time garbles what it has written itself.
+    #[inline]
+    fn follow_origin(&mut self) {
+        let words = self.memory.words(self.direction);
+        if words.origin.load(Ordering::Relaxed) == self.read {
+            self.origin = self.read;
+        }
     }
 
     /// Gives back the space of `size` bytes that were checked.

@@ -114,7 +114,10 @@ pub(super) struct Words {
     pub(super) cpu: AtomicU32,
     /// [`OPEN`] or [`CLOSING`], by the producer.
     pub(super) state: AtomicU32,
-    _gap0: [AtomicU8; 112],
+    /// The value of `written` at which the ring, empty then, was last begun again: the record there stands at offset 0.
+    /// The producer's.
+    pub(super) origin: AtomicU64,
+    _gap0: [AtomicU8; 104],
     /// Bytes ever read; the consumer's, a multiple of [`UNIT`].
     pub(super) read: AtomicU64,
     _gap1: [AtomicU8; 120],
@@ -133,6 +136,7 @@ const _: () = {
     assert!(offset_of!(Words, written) == 0, "the layout is fixed");
     assert!(offset_of!(Words, cpu) == 8, "the layout is fixed");
     assert!(offset_of!(Words, state) == 12, "the layout is fixed");
+    assert!(offset_of!(Words, origin) == 16, "the layout is fixed");
     assert!(offset_of!(Words, read) == 128, "the layout is fixed");
     assert!(offset_of!(Words, data_sleep) == 256, "the layout is fixed");
     assert!(offset_of!(Words, space_sleep) == 384, "the layout is fixed");

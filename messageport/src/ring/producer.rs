@@ -21,6 +21,8 @@ pub(crate) struct Producer {
     capacity: u64,
     /// Bytes ever written.
     written: u64,
+    /// What was written when the ring was last begun again, which is at its offset 0.
+    origin: u64,
     /// Bytes ever read, when last looked at.
     seen: u64,
     /// Up to where in the ring pages may be resident.
@@ -37,6 +39,7 @@ impl Producer {
             direction,
             capacity,
             written: 0,
+            origin: 0,
             seen: 0,
             touched: 0,
             lie: None,
@@ -47,7 +50,8 @@ impl Producer {
     /// written.
     ///
     /// In an empty ring the record goes to the beginning again before it would reach into a further page. So small
-    /// messages never use more than one, and large ones the same few, which the caches still know.
+    /// messages never use more than one, and large ones the same few, which the caches still know. All of the ring is free
+    /// then.
     ///
     /// # Errors
     ///
@@ -61,7 +65,8 @@ impl Producer {
     ) -> Result<Option<u64>, Lie> {
         let size = record_size(header.len);
         if self.should_rewind(size, room)? {
-            return Ok(Some(self.write(self.contiguous(), header, payload)));
+            self.rewind();
+            return Ok(Some(self.write(0, header, payload)));
         }
         let need = self.need(size, room);
         if self.free(need)? < need {
@@ -154,7 +159,7 @@ impl Producer {
     #[inline]
     fn offset(&self) -> u64 {
         // The capacity is a power of two.
-        self.written & (self.capacity - 1)
+        (self.written - self.origin) & (self.capacity - 1)
     }
 
     /// How many bytes must be skipped so that a record of this size does not reach past the ring's end.
@@ -174,9 +179,17 @@ impl Producer {
         let Some(keep) = room.at_start.filter(|_| opens_page && offset > 0) else {
             return Ok(false);
         };
-        // What is skipped comes free only when the other side comes by.
-        let fits = self.contiguous() + size + keep <= self.capacity;
+        let fits = size + keep <= self.capacity;
         Ok(fits && self.free(self.capacity)? == self.capacity)
+    }
+
+    /// Begins the ring again, which is empty. The other side, which has read everything, finds where when it next looks for
+    /// something written: a word tells it, not a record, so that nothing of the ring is in use meanwhile.
+    #[inline]
+    fn rewind(&mut self) {
+        self.origin = self.written;
+        let words = self.memory.words(self.direction);
+        words.origin.store(self.origin, Ordering::Relaxed);
     }
 
     /// Writes a record behind `skip` bytes and publishes both; there is room.

@@ -181,6 +181,31 @@ fn a_burst_is_given_back() {
 }
 
 #[test]
+fn all_of_a_ring_that_is_begun_again_is_free() {
+    let (mut client, mut server, file) = pair(RingSize::MIN);
+    // As many as fit one page, each taken before the next: then the ring is begun again.
+    for conversation in 1..=40 {
+        assert!(put(&mut client.producer, conversation, &[1; 64]), "room");
+        assert!(take(&mut server.consumer).is_some(), "a record");
+        let touched = resident(&file);
+        assert_eq!(touched, 2 * 4096, "page 0 and one of the ring");
+    }
+    let burst: Vec<_> = (41..)
+        .take_while(|&conversation| put(&mut client.producer, conversation, &[2; 64]))
+        .collect();
+    // Nothing of the ring but what reaches past its end is lost.
+    assert!(
+        burst.len() >= (64 << 10) / 96 - 1,
+        "{} of them",
+        burst.len()
+    );
+    for conversation in burst {
+        let expected = Some((conversation, vec![2; 64]));
+        assert_eq!(take(&mut server.consumer), expected, "in order");
+    }
+}
+
+#[test]
 fn a_ring_that_is_not_empty_goes_on_behind_its_last_record() {
     let (mut client, mut server, _file) = pair(RingSize::MIN);
     let producer = &mut client.producer;
