@@ -5,5 +5,6 @@
 mod support;
 
 mod events;
+mod messages;
 mod threads;
 mod timers;
