@@ -5,6 +5,8 @@
 //! byte is written into each of the active pipes, the loop runs until all have been read, and so on; the order of the pipes
 //! is scattered. Every byte that was written is read and counted.
 
+#[cfg(feature = "glib")]
+mod glib;
 #[cfg(feature = "peers")]
 mod others;
 mod ours;
@@ -41,6 +43,8 @@ fn peers() -> Vec<Peer> {
     let mut all: Vec<Peer> = vec![("runloop", ours::new), ("epoll", system::new)];
     #[cfg(feature = "peers")]
     all.extend(others::ALL);
+    #[cfg(feature = "glib")]
+    all.extend(glib::ALL);
     all
 }
 

@@ -5,6 +5,8 @@
 //! once. Ping-pong: each side sleeps in its loop until the other wakes it, and each turn is counted on both sides. Flood:
 //! one side posts numbers as fast as the other takes them, and the other checks their order.
 
+#[cfg(feature = "glib")]
+mod glib;
 #[cfg(feature = "peers")]
 mod others;
 mod ours;
@@ -46,6 +48,8 @@ fn peers() -> Vec<Peer> {
     ];
     #[cfg(feature = "peers")]
     all.extend(others::ALL);
+    #[cfg(feature = "glib")]
+    all.extend(glib::ALL);
     all
 }
 
