@@ -45,12 +45,13 @@ fn run_all() -> Result<String> {
     Ok(text)
 }
 
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "port",
     "wake",
     "dispatch",
     "timers",
     "lateness",
+    "death",
     "many-modes",
     "idle",
 ];
