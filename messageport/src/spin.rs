@@ -53,13 +53,14 @@ impl Spin {
     }
 
     /// Looks until there is something on this link, `enough` says that there need be nothing any more, or its peer has shown
-    /// no sign of work for a while. For a thread that waits for nothing else.
+    /// no sign of work for a while, and never for long. For a thread that waits for nothing else.
     pub(crate) fn look_closely(&self, page: &Page, mut enough: impl FnMut() -> bool) {
         if !self.is_worth_it(page) {
             return;
         }
         let mut seen = page.peer_progress();
-        let mut since = Instant::now();
+        let begun = Instant::now();
+        let mut since = begun;
         while !enough() {
             for _ in 0..LOOKS_PER_CLOCK {
                 if page.has_data() {
@@ -70,7 +71,8 @@ impl Spin {
             let (progress, now) = (page.peer_progress(), Instant::now());
             if progress != seen {
                 (seen, since) = (progress, now);
-            } else if now.duration_since(since) >= LIMIT {
+            }
+            if now.duration_since(since) >= LIMIT || now.duration_since(begun) >= LONGEST {
                 return;
             }
         }
@@ -100,6 +102,8 @@ impl Spin {
 
 /// For how long a peer that was seen at work is looked for: more than a wake-up costs.
 const LIMIT: Duration = Duration::from_micros(50);
+/// For how long it is looked for at most, whatever it does: what is at work for others need not be at work for this thread.
+const LONGEST: Duration = Duration::from_micros(250);
 /// How many looks are taken between two at the clock.
 const LOOKS_PER_CLOCK: u32 = 64;
 
@@ -129,6 +133,51 @@ mod tests {
         client.page.set_processor();
         spin.expect(&server.page);
         assert_eq!(spin.look(), Prepared::Idle, "it is here");
+    }
+
+    #[test]
+    fn a_close_look_ends_although_the_peer_is_at_work_all_the_time() {
+        let (mut client, mut server, third) = Scribbler::between();
+        third.claim_processor(Direction::ToServer, 4_000);
+        let mut put = |number| {
+            let record = one_way(number, 0);
+            let put = server.producer.put(&record, &[], Room::anywhere(32));
+            put.unwrap()
+        };
+        let written = (1..).take_while(|&number| put(number).is_some()).count();
+        let mut left = written;
+        Spin::new(true).look_closely(&server.page, || {
+            let record = client.consumer.record().unwrap();
+            record.is_none_or(|record| {
+                record.release();
+                left -= 1;
+                false
+            })
+        });
+        assert!(0 < left && left < written, "{left} of {written} are left");
+        assert!(
+            !server.page.has_data(),
+            "it was not for something that came"
+        );
+    }
+
+    #[test]
+    fn a_close_look_ends_with_what_comes_and_is_not_taken_at_a_peer_on_the_same_processor() {
+        let (mut client, server, third) = Scribbler::between();
+        let spin = Spin::new(true);
+        spin.look_closely(&server.page, || panic!("it has never said where it is"));
+        third.claim_processor(Direction::ToServer, 4_000);
+        let mut asked = 0;
+        spin.look_closely(&server.page, || {
+            asked += 1;
+            let put = client
+                .producer
+                .put(&one_way(asked, 0), &[], Room::anywhere(32));
+            assert!(put.unwrap().is_some(), "there is room");
+            false
+        });
+        assert_eq!(asked, 1, "it looks before it asks again");
+        spin.look_closely(&server.page, || true);
     }
 
     #[test]
