@@ -157,7 +157,9 @@ pub(super) fn private_run(sample: &mut Sample, reference: &Reference) -> Verdict
 
 pub(super) fn idle(sample: &mut Sample, _: &Reference) -> Verdict {
     let [wakeups] = sample.compare("idle", ["what=asleep seconds=10"], "wakeups")?;
-    Ok(vec![at("wake-ups in 10 s", wakeups, AtMost(0.0))])
+    // The alarm that was set for a deadline which is gone goes off once; nothing else does.
+    let what = "late wake-ups by an alarm that was left, in 10 s";
+    Ok(vec![at(what, wakeups, AtMost(1.0))])
 }
 
 pub(super) fn memory(sample: &mut Sample, _: &Reference) -> Verdict {
