@@ -1,5 +1,6 @@
 //! Local ports: a name, and a handler that answers what is sent to it.
 
+mod answering;
 mod attention;
 mod connection;
 mod core;

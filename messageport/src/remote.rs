@@ -9,6 +9,7 @@ mod deadline;
 mod ending;
 mod options;
 mod passing;
+mod settings;
 mod waiter;
 mod watcher;
 mod writing;

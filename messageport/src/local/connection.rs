@@ -3,11 +3,10 @@
 use crate::hello::Peer;
 use crate::link::Link;
 use crate::local::limits::{LARGEST, Limits};
-use crate::local::outbox::Outbox;
+use crate::local::outbox::{OpenOutbox, Outbox};
 use crate::pidfd::Credentials;
 use crate::transfer::{Arrival, Breach};
 use crate::wire::{Head, Kind};
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -147,10 +146,8 @@ impl Connection {
     }
 
     pub(super) fn outbox(&self) -> OpenOutbox<'_> {
-        OpenOutbox {
-            outbox: self.outbox.lock().unwrap_or_else(PoisonError::into_inner),
-            owed: &self.owed,
-        }
+        let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        OpenOutbox::new(outbox, &self.owed)
     }
 
     /// Whether the client is owed nothing at all.
@@ -161,39 +158,6 @@ impl Connection {
 
     fn greeter(&self) -> MutexGuard<'_, Option<Peer>> {
         self.greeter.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The outbox of a client, locked. When it is given back, everybody sees whether something is in it.
-pub(super) struct OpenOutbox<'a> {
-    outbox: MutexGuard<'a, Outbox>,
-    owed: &'a AtomicUsize,
-}
-
-impl OpenOutbox<'_> {
-    /// Lets everybody see how much is in it.
-    pub(super) fn publish(&self) {
-        self.owed.store(self.outbox.len(), Ordering::Release);
-    }
-}
-
-impl Deref for OpenOutbox<'_> {
-    type Target = Outbox;
-
-    fn deref(&self) -> &Outbox {
-        &self.outbox
-    }
-}
-
-impl DerefMut for OpenOutbox<'_> {
-    fn deref_mut(&mut self) -> &mut Outbox {
-        &mut self.outbox
-    }
-}
-
-impl Drop for OpenOutbox<'_> {
-    fn drop(&mut self) {
-        self.publish();
     }
 }
 

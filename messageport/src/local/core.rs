@@ -8,9 +8,8 @@ use crate::hub::Hub;
 use crate::link::Link;
 use crate::local::connection::Connection;
 use crate::local::dispatching::Dispatcher;
-use crate::local::doorkeeper::DOOR;
+use crate::local::handler::Serve;
 use crate::local::limits::Limits;
-use crate::local::serving::Serve;
 use crate::names::{Claim, ClaimId, Directory, PortName};
 use crate::statistics::Counters;
 use runloop::{ForkGuard, Handle, Mode, SourceHandle};
@@ -281,3 +280,5 @@ pub(crate) const TAKES_MAX: usize = 4;
 pub(crate) const AWAKE_MAX: usize = 8;
 /// What may wait in the replies of one client beyond one of the largest.
 const OUTBOX_BEYOND: u64 = 1 << 20;
+/// The key of the listening socket in the hub; no connection has it, since generations are smaller.
+pub(crate) const DOOR: u64 = u64::MAX;

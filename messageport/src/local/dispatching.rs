@@ -3,7 +3,7 @@
 use crate::background;
 use crate::error::QueueError;
 use crate::local::core::{Delivery, PortCore};
-use crate::local::serving::Serve;
+use crate::local::handler::Serve;
 use crate::queue::{Job, Queue, Work};
 use crate::transfer::{Arrival, Breach};
 use runloop::{

@@ -4,7 +4,7 @@ use crate::bell::{BellKind, Bells};
 use crate::hello::{Accepted, Greeting, Hello, Peer, Refusal, accept, receive, send_refused};
 use crate::link::Link;
 use crate::local::connection::Connection;
-use crate::local::core::{PortCore, Rest, State};
+use crate::local::core::{DOOR, PortCore, Rest, State};
 use crate::names::Claim;
 use crate::pidfd::Credentials;
 use crate::ring::End;
@@ -288,8 +288,6 @@ fn refuse(peer: &Peer, refusal: Refusal) {
     peer.hang_up();
 }
 
-/// The key of the listening socket in the hub; no connection has it, since generations are smaller.
-pub(crate) const DOOR: u64 = u64::MAX;
 /// Generations of connections count to this.
 const GENERATIONS: u32 = u32::MAX >> 1;
 /// How many clients are accepted before the port looks at anything else.

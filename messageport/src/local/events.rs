@@ -2,8 +2,8 @@
 
 use crate::bell::{BellKind, Rest};
 use crate::local::connection::Connection;
-use crate::local::core::{PortCore, TAKES_MAX};
-use crate::local::doorkeeper::{DOOR, Welcome};
+use crate::local::core::{DOOR, PortCore, TAKES_MAX};
+use crate::local::doorkeeper::Welcome;
 use std::sync::Arc;
 
 impl PortCore {

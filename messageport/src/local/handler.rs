@@ -1,5 +1,7 @@
-//! A port's handler: kept until the port is invalid, and let go of where it may be.
+//! A port's handler: kept until the port is invalid, let go of where it may be, and called without knowing its type.
 
+use crate::local::connection::Connection;
+use crate::transfer::Arrival;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +26,12 @@ impl<H> Slot<H> {
     fn take(&self) -> Option<Arc<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// What serves a port, without the type of its handler.
+pub(crate) trait Serve {
+    /// Something of a client has arrived.
+    fn arrived(&self, connection: &Arc<Connection>, arrival: Arrival);
 }
 
 /// Something that lets go of a handler.

@@ -3,9 +3,9 @@
 use crate::error::{CreateError, NotCreated, RenameError};
 use crate::hub::Hub;
 use crate::local::core::Equipment;
-use crate::local::handler::{Release, Slot, bind};
+use crate::local::handler::{Release, Serve, Slot, bind};
 use crate::local::limits::{LARGEST, Limits};
-use crate::local::serving::{Serve, Serving};
+use crate::local::serving::Serving;
 use crate::local::source::PortSource;
 use crate::local::{LocalPort, Message, PortCore, PortInner, neighbours};
 use crate::message::Reply;

@@ -1,43 +1,68 @@
 //! What a client is owed: replies that wait for room, and requests that have no reply yet.
 
 use crate::link::Link;
-use crate::local::connection::{Connection, OpenOutbox};
-use crate::local::requests::Open;
 use crate::message::{After, Reply};
 use crate::transfer::{Descriptors, Sending, Step};
-use crate::wire::{DESCRIPTORS_MAX, Head, Kind, Status};
+use crate::wire::{Head, Kind, Status};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a client is owed.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    replies: VecDeque<Departing>,
+    pub(super) replies: VecDeque<Departing>,
     /// What they weigh.
     bytes: usize,
     /// Requests that have no reply yet, oldest first.
     pub(super) open: SmallVec<[Open; 2]>,
 }
 
+/// A request that has no reply yet.
+pub(super) struct Open {
+    pub(super) conversation: u64,
+    pub(super) who: Who,
+    /// Nobody waits for its reply any more.
+    pub(super) cancelled: bool,
+    /// What is called when that becomes so.
+    pub(super) on_cancel: Option<OnCancel>,
+}
+
+/// Who is to answer a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The handler, which is running.
+    Handler,
+    /// A responder; the handler is still running.
+    ResponderInside,
+    /// A responder; the handler has returned.
+    Responder,
+}
+
+/// What is called when nobody waits for a reply any more.
+pub(super) type OnCancel = Box<dyn FnOnce() + Send>;
+
 /// A reply on its way.
 #[derive(Debug)]
 pub(super) struct Departing {
-    sending: Sending<Bytes>,
-    descriptors: Descriptors,
+    pub(super) sending: Sending<Bytes>,
+    pub(super) descriptors: Descriptors,
     /// What is called when it is gone.
-    after: Option<After>,
+    pub(super) after: Option<After>,
 }
 
 /// What a look at the outbox has brought.
 #[derive(Default)]
-struct Flushed {
+pub(super) struct Flushed {
     /// Replies that are sent.
-    sent: SmallVec<[Departing; 2]>,
+    pub(super) sent: SmallVec<[Departing; 2]>,
     /// Replies that cannot be.
-    unsent: Vec<Departing>,
-    progress: Progress,
+    pub(super) unsent: Vec<Departing>,
+    pub(super) progress: Progress,
 }
 
 /// What has become of the replies that waited.
@@ -65,6 +90,19 @@ impl Outbox {
     /// How many replies wait in it, and requests for theirs.
     pub(super) fn len(&self) -> usize {
         self.replies.len() + self.open.len()
+    }
+
+    /// A request that has no reply yet.
+    pub(super) fn find(&mut self, conversation: u64) -> Option<&mut Open> {
+        let mut open = self.open.iter_mut();
+        open.find(|open| open.conversation == conversation)
+    }
+
+    /// Takes a request out, which is being answered.
+    pub(super) fn remove(&mut self, conversation: u64) -> Option<Open> {
+        let mut open = self.open.iter();
+        let place = open.position(|open| open.conversation == conversation)?;
+        Some(self.open.remove(place))
     }
 
     /// Puts a reply behind the others.
@@ -107,7 +145,8 @@ impl Outbox {
         Some(reply)
     }
 
-    fn flush(&mut self, link: &Link) -> Flushed {
+    /// Sends what there is room for.
+    pub(super) fn flush(&mut self, link: &Link) -> Flushed {
         let mut flushed = Flushed::default();
         while let Some(reply) = self.replies.front_mut() {
             match link.step(
@@ -147,117 +186,53 @@ impl Outbox {
     }
 }
 
-impl Connection {
-    /// Whether further requests are left where they are: the client does not read its replies, or is owed too many. Of a
-    /// client that is gone, what it has sent is still served.
-    pub(crate) fn is_choked(&self) -> bool {
-        if self.is_quit() {
-            return false;
-        }
-        let outbox = self.outbox();
-        let much = outbox.bytes > OUTBOX_BYTES || outbox.open.len() >= self.requests_max;
-        much && self.link().is_some_and(|link| !link.is_dead())
-    }
-
-    /// Whether replies wait for room.
-    pub(crate) fn owes(&self) -> bool {
-        !self.outbox().replies.is_empty()
-    }
-
-    /// Sends a reply, or keeps it until there is room; never waits.
-    pub(crate) fn answer(&self, request: Head, status: Status, reply: Reply) -> Progress {
-        self.answer_from(self.outbox(), request, status, reply)
-    }
-
-    /// As [`answer`](Self::answer), with the outbox locked already.
-    pub(super) fn answer_from(
-        &self,
-        mut outbox: OpenOutbox<'_>,
-        request: Head,
-        status: Status,
-        reply: Reply,
-    ) -> Progress {
-        // A client that is gone gets nothing, and what the reply wanted to have called hears of it.
-        let Some(link) = self.link().filter(|link| !link.is_dead()) else {
-            drop(outbox);
-            if let Some(link) = self.link() {
-                link.counters().discarded.count();
-            }
-            drop(reply);
-            return Progress::default();
-        };
-        let size = u64::try_from(reply.bytes.len()).unwrap_or(u64::MAX);
-        let mut unsent = None;
-        let (status, reply) = if size > self.largest_reply.load(Ordering::Relaxed) {
-            unsent = Some(reply);
-            link.counters().discarded.count();
-            (Status::TooLarge, Reply::empty())
-        } else if reply.descriptors.len() > usize::from(DESCRIPTORS_MAX) {
-            unsent = Some(reply);
-            link.counters().discarded.count();
-            (Status::Unpassable, Reply::empty())
-        } else {
-            (status, reply)
-        };
-        link.tidy();
-        outbox.put(request, status, reply);
-        // Before the client is asked to ring for it.
-        outbox.publish();
-        let flushed = outbox.flush(link);
-        drop(outbox);
-        drop(unsent);
-        self.follow(flushed)
-    }
-
-    /// Sends what has room of the replies that wait. Those of a client that is gone are dropped.
-    pub(crate) fn flush(&self) -> Progress {
-        // A reply that waits for room was published before its client was asked to ring.
-        if self.is_quit() {
-            return Progress::default();
-        }
-        let mut outbox = self.outbox();
-        let Some(link) = self.link().filter(|_| !outbox.replies.is_empty()) else {
-            return Progress::default();
-        };
-        if link.is_dead() {
-            let replies = outbox.take_replies();
-            drop(outbox);
-            self.discard(replies);
-            return Progress::default();
-        }
-        let flushed = outbox.flush(link);
-        drop(outbox);
-        self.follow(flushed)
-    }
-
-    /// Drops replies that nobody will get, with nothing locked.
-    pub(super) fn discard(&self, replies: VecDeque<Departing>) {
-        if let Some(link) = self.link() {
-            let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
-            link.counters().discarded.add(count);
-        }
-        drop(replies);
-    }
-
-    /// Does what a look at the outbox has brought, with nothing locked: what a reply is made of may be a user's.
-    fn follow(&self, flushed: Flushed) -> Progress {
-        if flushed.progress.moved {
-            // The client has made room: its ring was not for nothing.
-            self.barren.store(0, Ordering::Relaxed);
-        }
-        drop(flushed.unsent);
-        for reply in flushed.sent {
-            drop((reply.sending.into_payload(), reply.descriptors));
-            if let Some(after) = reply.after {
-                after.sent();
-            }
-        }
-        flushed.progress
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open")
+            .field("conversation", &self.conversation)
+            .field("who", &self.who)
+            .field("cancelled", &self.cancelled)
+            .finish_non_exhaustive()
     }
 }
 
-/// Waiting replies of more than this stop the reading of requests.
-const OUTBOX_BYTES: usize = 1 << 20;
+/// The outbox of a client, locked. When it is given back, everybody sees whether something is in it.
+pub(super) struct OpenOutbox<'a> {
+    outbox: MutexGuard<'a, Outbox>,
+    owed: &'a AtomicUsize,
+}
+
+impl<'a> OpenOutbox<'a> {
+    pub(super) fn new(outbox: MutexGuard<'a, Outbox>, owed: &'a AtomicUsize) -> Self {
+        Self { outbox, owed }
+    }
+
+    /// Lets everybody see how much is in it.
+    pub(super) fn publish(&self) {
+        self.owed.store(self.outbox.len(), Ordering::Release);
+    }
+}
+
+impl Deref for OpenOutbox<'_> {
+    type Target = Outbox;
+
+    fn deref(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+impl DerefMut for OpenOutbox<'_> {
+    fn deref_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+}
+
+impl Drop for OpenOutbox<'_> {
+    fn drop(&mut self) {
+        self.publish();
+    }
+}
+
 /// What a waiting reply weighs beside its bytes, so that empty ones are not for nothing.
 const OVERHEAD: usize = 4_096;
 /// What each of its descriptors weighs: a client that reads nothing keeps few of this process's open.

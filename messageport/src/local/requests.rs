@@ -1,34 +1,9 @@
 //! The requests of a client that have no reply yet: who is to answer each, and whether anybody still waits for it.
 
 use crate::local::connection::Connection;
-use crate::local::outbox::{Outbox, Progress};
+use crate::local::outbox::{OnCancel, Open, Progress, Who};
 use crate::message::Reply;
 use crate::wire::{DESCRIPTORS_MAX, Head, Status};
-use std::fmt;
-
-/// A request that has no reply yet.
-pub(super) struct Open {
-    conversation: u64,
-    who: Who,
-    /// Nobody waits for its reply any more.
-    cancelled: bool,
-    /// What is called when that becomes so.
-    on_cancel: Option<OnCancel>,
-}
-
-/// Who is to answer a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    /// The handler, which is running.
-    Handler,
-    /// A responder; the handler is still running.
-    ResponderInside,
-    /// A responder; the handler has returned.
-    Responder,
-}
-
-/// What is called when nobody waits for a reply any more.
-pub(super) type OnCancel = Box<dyn FnOnce() + Send>;
 
 /// Why a reply is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,28 +191,5 @@ impl Connection {
             // What is left of a port that has ended is seen to by whoever takes leave of its clients.
             let _left = self.answer(request, Status::Invalidated, Reply::empty());
         }
-    }
-}
-
-impl Outbox {
-    fn find(&mut self, conversation: u64) -> Option<&mut Open> {
-        let mut open = self.open.iter_mut();
-        open.find(|open| open.conversation == conversation)
-    }
-
-    fn remove(&mut self, conversation: u64) -> Option<Open> {
-        let mut open = self.open.iter();
-        let place = open.position(|open| open.conversation == conversation)?;
-        Some(self.open.remove(place))
-    }
-}
-
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Open")
-            .field("conversation", &self.conversation)
-            .field("who", &self.who)
-            .field("cancelled", &self.cancelled)
-            .finish_non_exhaustive()
     }
 }

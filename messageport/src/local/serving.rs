@@ -2,7 +2,7 @@
 
 use crate::local::connection::Connection;
 use crate::local::core::PortCore;
-use crate::local::handler::Slot;
+use crate::local::handler::{Serve, Slot};
 use crate::local::message::Message;
 use crate::local::{LocalPort, PortInner};
 use crate::message::{Payload, Reply};
@@ -16,12 +16,6 @@ pub(crate) struct Serving<H> {
     /// For the handler's messages; nothing here keeps the port.
     port: Weak<PortInner>,
     handler: Arc<Slot<H>>,
-}
-
-/// What serves a port, without the type of its handler.
-pub(crate) trait Serve {
-    /// Something of a client has arrived.
-    fn arrived(&self, connection: &Arc<Connection>, arrival: Arrival);
 }
 
 impl<H> Serving<H> {

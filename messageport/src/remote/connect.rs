@@ -8,7 +8,7 @@ use crate::link::Link;
 use crate::local::find_neighbour;
 use crate::names::{ConnectError, Directory, Pauses, PortName, Watch, connect};
 use crate::remote::client::{Client, PROCESS};
-use crate::remote::connecting::Settings;
+use crate::remote::settings::Settings;
 use crate::remote::waiter::PRIVATE;
 use crate::ring::{End, Layout};
 use runloop::{Descriptor, Interest, Outcome, ReturnAfter, RunLoop, SourceOptions};

@@ -6,6 +6,7 @@ use crate::names::{Directory, PortName};
 use crate::remote::RemotePort;
 use crate::remote::client::Client;
 use crate::remote::connect::connect_within;
+use crate::remote::settings::Settings;
 use crate::ring::RingSize;
 use std::time::Duration;
 
@@ -97,23 +98,5 @@ impl RemoteOptions {
             Some(timeout) => connect_within(&directory, &name, timeout, self.settings)?,
         };
         Ok(RemotePort::of(client))
-    }
-}
-
-/// What both ends of a link are told of its size, and how its client waits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(super) ring: RingSize,
-    pub(super) largest_reply: u64,
-    pub(super) spinning: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ring: RingSize::DEFAULT,
-            largest_reply: LARGEST,
-            spinning: true,
-        }
     }
 }

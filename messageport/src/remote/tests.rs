@@ -4,7 +4,7 @@
 use super::Options;
 use super::client::Client;
 use super::connect::watch;
-use super::connecting::Settings;
+use super::settings::Settings;
 use crate::bell::{BellKind, Bells};
 use crate::error::SendError;
 use crate::hello::{Peer, tests::pair};
