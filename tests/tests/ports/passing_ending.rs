@@ -11,6 +11,7 @@ use tests::{Log, Watchdog};
 
 use crate::children::Child;
 use crate::passing::{marked, pipe, read_all};
+use crate::passing_full::{MANY, giving_to_a_client_that_takes_nothing};
 use crate::support::{FAR, Place, pass, patiently, run_until, within};
 use tests::raw::{Client, FIRST, WHOLE, has_hung_up, record, send, take_packets};
 
@@ -77,21 +78,8 @@ fn a_message_that_is_too_large_or_taken_back_leaves_no_descriptor() {
 #[test]
 fn replies_whose_descriptors_wait_when_the_port_ends_still_arrive_before_the_hang_up() {
     let _watchdog = Watchdog::new();
-    const MANY: u64 = 600;
     let place = Place::new();
-    let port = place.served("giving", |message: Message| {
-        let files = if message.wants_reply() {
-            vec![marked("")]
-        } else {
-            vec![]
-        };
-        Reply::from("").with_descriptors(files)
-    });
-    let client = Client::connect(&place.directory, "giving");
-    client.introduce();
-    for number in 1..=MANY {
-        client.request(number, &number.to_le_bytes());
-    }
+    let (port, client) = giving_to_a_client_that_takes_nothing(&place);
     let mut quiet = 0;
     run_until(|| {
         let before = port.statistics().received;

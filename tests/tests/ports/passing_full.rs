@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use messageport::{Message, Reply, SendError};
+use messageport::{LocalPort, Message, Reply, SendError};
 use runloop::{Mode, ReturnAfter, RunLoop};
 use rustix::net::SendFlags;
 use tests::{Log, Watchdog, in_own_process, open_descriptors};
@@ -239,25 +239,33 @@ pub(crate) fn a_sender_without_room_for_descriptors_goes_on_when_the_port_takes_
     drop(sends.join().unwrap());
 }
 
+/// A port that answers each request with a descriptor, and a client that has asked it [`MANY`] times and takes none.
+pub(crate) fn giving_to_a_client_that_takes_nothing(place: &Place) -> (LocalPort, Client) {
+    let port = place.served("giving", |message: Message| {
+        let files = if message.wants_reply() {
+            vec![marked("")]
+        } else {
+            vec![]
+        };
+        Reply::from("").with_descriptors(files)
+    });
+    let client = Client::connect(&place.directory, "giving");
+    client.introduce();
+    for number in 1..=MANY {
+        client.request(number, &number.to_le_bytes());
+    }
+    (port, client)
+}
+
+/// More replies with descriptors than a port keeps for a client that takes none.
+pub(crate) const MANY: u64 = 600;
+
 #[test]
 fn replies_whose_descriptors_a_client_does_not_take_wait_without_work_and_keep_few_open() {
     in_own_process!({
         let _watchdog = Watchdog::new();
-        const MANY: u64 = 600;
         let place = Place::new();
-        let port = place.served("giving", |message: Message| {
-            let files = if message.wants_reply() {
-                vec![marked("")]
-            } else {
-                vec![]
-            };
-            Reply::from("").with_descriptors(files)
-        });
-        let client = Client::connect(&place.directory, "giving");
-        client.introduce();
-        for number in 1..=MANY {
-            client.request(number, &number.to_le_bytes());
-        }
+        let (port, client) = giving_to_a_client_that_takes_nothing(&place);
         let quiet = || {
             let before = port.statistics().received;
             (0..100).for_each(|_| pass());
