@@ -73,10 +73,18 @@ impl RunLoop {
         });
         self.core.asking.borrow_mut().pop();
         state.end();
-        result.unwrap_or_else(|panic| {
+        if result.is_err() {
             self.panicked(key, state);
-            resume_unwind(panic)
-        })
+        }
+        if !state.is_valid() {
+            self.settle(key);
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Whether a `prepare` of a source is running on this thread.
+    pub(crate) fn is_asking(&self, key: Key) -> bool {
+        self.core.asking.borrow().contains(&key)
     }
 
     /// How many callbacks of a source that `State::begin` counts are running on this thread.

@@ -87,7 +87,12 @@ impl Tables {
     pub(crate) fn claim_signalled(&mut self, key: Key, mode: Mode) -> Option<bool> {
         // An earlier perform may have run another mode, in which this one was shelved.
         self.clear_shelf();
-        if !self.sources.get(key)?.is_in(mode) || self.must_wait(key) {
+        let entry = self.sources.get(key)?;
+        if !entry.flags.contains(SourceFlags::LISTED) {
+            // It may also have performed this source: nothing is left that it would have to rest for.
+            return None;
+        }
+        if !entry.is_in(mode) || self.must_wait(key) {
             self.shelf_changed = true;
             return None;
         }
@@ -146,9 +151,9 @@ impl Tables {
         {
             return false;
         }
-        let waits = self.must_wait(source);
+        let mut waits = None;
         for item in &batch.items[items] {
-            let Some(watch) = self.watches.get_mut(item.watch) else {
+            let Some(watch) = self.watches.get(item.watch) else {
                 continue;
             };
             if watch.served > batch.wait || watch.parked {
@@ -158,10 +163,14 @@ impl Tables {
             if readiness.is_empty() || watch.interest.is_empty() {
                 continue;
             }
-            if waits {
+            // Only now: a source for which nothing is left has nothing to rest for.
+            if *waits.get_or_insert_with(|| self.must_wait(source)) {
                 self.park(item.watch);
                 continue;
             }
+            let Some(watch) = self.watches.get_mut(item.watch) else {
+                continue;
+            };
             watch.served = self.waits_made;
             if watch.is_barren(readiness) {
                 batch.barren.push(watch.token);

@@ -126,7 +126,8 @@ impl RunLoop {
     pub(crate) fn settle(&self, key: Key) {
         let gone = self.core.with(|tables| {
             let entry = tables.sources.get(key)?;
-            if entry.is_kept() {
+            // An invalid source is told so when no callback of it is running, and so not inside its own `prepare`.
+            if entry.is_kept() || (entry.ending.is_some() && self.is_asking(key)) {
                 None
             } else {
                 tables.shelf_changed |= entry.flags.contains(SourceFlags::LISTED);

@@ -83,8 +83,8 @@ pub trait Source: 'static {
         let _ = run_loop;
     }
 
-    /// The source is invalid, has left every loop, and no callback of it is running. Called once, on the thread of the
-    /// loop it left last.
+    /// The source is invalid, has left every loop, and no [`perform`](Self::perform) or [`prepare`](Self::prepare) of it is
+    /// running. Called once, on the thread of the loop it left last.
     fn invalidated(&self, why: Why) {
         let _ = why;
     }

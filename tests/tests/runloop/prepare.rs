@@ -291,3 +291,31 @@ fn a_deadline_far_away_and_a_limit_do_not_disturb_the_asking() {
     assert_eq!(lines[..2], ["Look", "Announce"], "{lines:?}");
     assert_eq!(pass(Mode::DEFAULT), Outcome::TimedOut, "cold");
 }
+
+#[test]
+fn a_source_that_is_invalidated_while_it_is_asked_is_told_so_when_that_has_returned() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let inner = log.clone();
+    let probe = Probe::new("a", &log)
+        .attaching(|cx| {
+            cx.look_before_sleep();
+            Ok(())
+        })
+        .preparing(move |cx, _| {
+            cx.handle().unwrap().invalidate();
+            serve(Mode::DEFAULT);
+            inner.add("asked");
+            Prepared::Ready
+        });
+    added(&log, probe, Mode::DEFAULT);
+    serve(Mode::DEFAULT);
+    let expected = [
+        "a cancel default",
+        "a detach",
+        "asked",
+        "a invalidated Asked",
+        "a dropped",
+    ];
+    assert_eq!(log.take(), expected, "the last callback is the last");
+}
