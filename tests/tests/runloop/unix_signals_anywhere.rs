@@ -7,9 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use runloop::{Mode, Outcome, RunLoop, SignalsError, UnixSignal, UnixSignals};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tests::{Log, Watchdog, fork, fork_and_wait, in_own_process, leave, open_descriptors};
 
 use crate::support::{run, serve};
@@ -64,6 +65,8 @@ fn a_loop_is_stopped_by_signals_that_come_at_any_point_of_it() {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         // A child with one thread, so that the kernel has no other to deliver to.
         let Some(child) = fork() else {
+            // It is not to outlive a test that fails: whoever reads what that printed would wait for it.
+            set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
             let stopped = catch_unwind(AssertUnwindSafe(|| {
                 let source = UnixSignals::new([UnixSignal::USER_2], |run_loop, _| run_loop.stop());
                 let source = source.unwrap();
@@ -81,8 +84,17 @@ fn a_loop_is_stopped_by_signals_that_come_at_any_point_of_it() {
         let storm = thread::spawn({
             let ended = Arc::clone(&ended);
             move || {
-                while !ended.load(Ordering::SeqCst) {
+                // Never two without a pause, or an idle machine lets the handler be all that the child comes to run; and
+                // never twice the same one, so that they hit it anywhere.
+                for pause in (0..64).cycle() {
+                    if ended.load(Ordering::SeqCst) {
+                        return;
+                    }
                     kill_process(pid, Signal::USR2).ok();
+                    let until = Instant::now() + Duration::from_micros(8 + pause);
+                    while Instant::now() < until {
+                        std::hint::spin_loop();
+                    }
                 }
             }
         });
