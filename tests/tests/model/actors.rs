@@ -4,14 +4,15 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use runloop::{
-    Activity, Cx, Interest, Mode, Observer, OnPanic, Readiness, Ready, RunLoop, Source,
-    SourceOptions, SourceRef, Token, Why,
+    Activity, Cx, Interest, Mode, Observer, OnPanic, Prepared, Readiness, Ready, RunLoop, Source,
+    SourceOptions, SourceRef, Stage, Token, Why,
 };
 use tests::Log;
 
-use crate::program::{Action, In, ObserverDef, SourceDef, Trait};
+use crate::program::{Action, Answer, In, ObserverDef, SourceDef, Trait};
 use crate::real::{drain, mode_of, world};
 
 /// A source that writes down what happens to it, and does what the program says.
@@ -20,6 +21,7 @@ pub(crate) struct Probe {
     def: SourceDef,
     events: Vec<Arc<OwnedFd>>,
     calls: Cell<usize>,
+    asked: Cell<usize>,
     log: Log,
 }
 
@@ -41,6 +43,12 @@ impl Probe {
         if has(Trait::KeptOnPanic) {
             options = options.on_panic(OnPanic::Keep);
         }
+        if let Some((performs, per)) = def.limit {
+            let per = per.map_or(Duration::MAX, |per| {
+                Duration::from_millis(per.unsigned_abs())
+            });
+            options = options.rate_limit(performs, per);
+        }
         let probe = Self {
             id,
             def: def.clone(),
@@ -51,6 +59,7 @@ impl Probe {
                 .map(|&event| Arc::clone(&events[event]))
                 .collect(),
             calls: Cell::new(0),
+            asked: Cell::new(0),
             log: log.clone(),
         };
         SourceRef::with(options, probe)
@@ -73,6 +82,9 @@ impl Source for Probe {
         }
         if let Some(millis) = self.def.due {
             cx.set_deadline(Some(world().at(millis)));
+        }
+        if self.def.traits.0.contains(&Trait::Looks) {
+            cx.look_before_sleep();
         }
         Ok(())
     }
@@ -101,6 +113,21 @@ impl Source for Probe {
         }
         if let Some(script) = script {
             world.follow(script);
+        }
+    }
+
+    fn prepare<'s>(&'s self, _: &mut Cx<'s, '_>, stage: Stage) -> Prepared {
+        let world = world();
+        self.say(&format!("{stage:?} in {:?} at {}", mode_of(), world.now()));
+        let asked = self.asked.replace(self.asked.get() + 1);
+        let Some((script, answer)) = self.def.asked.0.get(asked) else {
+            return Prepared::Idle;
+        };
+        world.follow(script);
+        match answer {
+            Answer::Idle => Prepared::Idle,
+            Answer::Ready => Prepared::Ready,
+            Answer::Spin => Prepared::Spin(Duration::from_micros(20)),
         }
     }
 

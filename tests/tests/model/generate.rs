@@ -1,7 +1,7 @@
 //! Programs made up at random, the same for the same seed.
 
 use crate::program::{
-    Action, EVENTS, For, How, In, List, ObserverDef, Program, Script, SourceDef, Trait,
+    Action, Answer, EVENTS, For, How, In, List, ObserverDef, Program, Script, SourceDef, Trait,
 };
 
 /// The program of a seed.
@@ -57,7 +57,12 @@ impl Makes {
         if self.random.one_in(2) {
             watches.extend((0..=self.random.below(2)).map(|_| self.random.below(EVENTS)));
         }
-        let traits = [Trait::Reentrant, Trait::Passive, Trait::KeptOnPanic];
+        let traits = [
+            Trait::Reentrant,
+            Trait::Passive,
+            Trait::KeptOnPanic,
+            Trait::Looks,
+        ];
         let traits = traits
             .into_iter()
             .filter(|_| self.random.one_in(6))
@@ -72,9 +77,32 @@ impl Makes {
             order,
             watches: List(watches),
             due: self.random.one_in(5).then(|| self.millis()),
+            limit: self.random.one_in(4).then(|| self.limit()),
             traits: List(traits),
             calls: self.calls(),
+            asked: self.asked(),
         }
+    }
+
+    fn limit(&mut self) -> (u32, Option<i64>) {
+        let performs = u32::try_from(self.random.below(3)).unwrap_or(0) + 1;
+        let per = i64::try_from(self.random.below(5)).unwrap_or(0) + 1;
+        (performs, (!self.random.one_in(8)).then_some(per))
+    }
+
+    /// Most of those that are asked say something, and few do more than that.
+    fn asked(&mut self) -> List<(Script, Answer)> {
+        let count = self.random.below(6);
+        let asked = (0..count).map(|_| {
+            let length = if self.random.one_in(6) {
+                self.random.below(3)
+            } else {
+                0
+            };
+            let answers = [Answer::Idle, Answer::Idle, Answer::Ready, Answer::Spin];
+            (self.script(length, 1), answers[self.random.below(4)])
+        });
+        List(asked.collect())
     }
 
     fn observer(&mut self) -> ObserverDef {
@@ -128,7 +156,7 @@ impl Makes {
     }
 
     fn rare(&mut self, source: usize) -> Action {
-        match self.random.below(9) {
+        match self.random.below(11) {
             0 => Action::Adopt(source),
             1..=2 => Action::Invalidate(source),
             3 => Action::Drop(source),
@@ -136,6 +164,7 @@ impl Makes {
             5 => Action::Keep,
             6 => Action::Watch(source, self.random.below(2), self.random.one_in(2)),
             7 => Action::Look,
+            8..=9 => Action::LookBeforeSleep(source),
             _ => Action::Panic,
         }
     }

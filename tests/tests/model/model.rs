@@ -3,6 +3,8 @@
 //! It runs a program and writes the same lines as the loop. Where the two differ, one of them is wrong.
 
 mod act;
+mod hot;
+mod pace;
 mod pass;
 mod sources;
 mod tables;
@@ -71,6 +73,10 @@ pub(crate) struct Model {
     pub(crate) waits: u64,
     pub(crate) skipped: u32,
     pub(crate) skipping_since: i64,
+    /// The sources that are asked before a sleep, each in a life of its.
+    pub(crate) hot: Vec<Named>,
+    /// Those that have announced, and are told when the loop has slept.
+    pub(crate) slept: Vec<Named>,
     /// Numbers things in the order of their coming.
     count: u64,
     /// How many callbacks the program may still have.
@@ -99,6 +105,9 @@ pub(crate) struct Source {
     /// Its place among the signals that the loop knows of.
     pub(crate) listed: Option<u64>,
     pub(crate) due: Option<Due>,
+    /// When that was set or taken away, in the order of coming.
+    pub(crate) due_set: u64,
+    pub(crate) pace: Pace,
     pub(crate) watches: Vec<Watch>,
     /// How many calls of `perform` are running.
     pub(crate) firing: u32,
@@ -110,6 +119,22 @@ pub(crate) struct Source {
     /// What another thread asked for.
     pub(crate) wishes: Vec<Wish>,
     pub(crate) calls: usize,
+    /// How often it was asked before a sleep, and how many of these calls are running.
+    pub(crate) asked: usize,
+    pub(crate) asking: u32,
+}
+
+/// A source in one of its lives.
+pub(crate) type Named = (usize, u32);
+
+/// How far a source is with its rate limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    /// When the stretch in progress began.
+    pub(crate) begun: i64,
+    pub(crate) performs: u32,
+    /// It has been performed as often as it may.
+    pub(crate) rests: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -211,6 +236,8 @@ impl Model {
             waits: 0,
             skipped: 0,
             skipping_since: 0,
+            hot: Vec::new(),
+            slept: Vec::new(),
             count: 0,
             fuel: 1_000,
         }

@@ -21,9 +21,21 @@ pub(crate) struct SourceDef {
     pub(crate) watches: List<usize>,
     /// How far away a deadline is that it gives itself when it is attached.
     pub(crate) due: Option<i64>,
+    /// How often it may be performed in a stretch of how many milliseconds, or without an end of the stretch.
+    pub(crate) limit: Option<(u32, Option<i64>)>,
     pub(crate) traits: List<Trait>,
     /// What it does in its first call, its second, and so on; nothing in those after that.
     pub(crate) calls: List<Script>,
+    /// What it does when it is asked before a sleep for the first time, for the second, and so on, and what it answers then.
+    pub(crate) asked: List<(Script, Answer)>,
+}
+
+/// What a source answers when it is asked before a sleep; after the last of its answers always `Idle`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Idle,
+    Ready,
+    Spin,
 }
 
 /// What a source can be beside what it is by default.
@@ -32,6 +44,8 @@ pub(crate) enum Trait {
     Reentrant,
     Passive,
     KeptOnPanic,
+    /// It asks to be asked before sleep when it is attached.
+    Looks,
 }
 
 /// An observer, and what it does.
@@ -90,6 +104,8 @@ pub(crate) enum Action {
     Due(usize, Option<i64>),
     /// Sets it with a tolerance.
     DueWithin(usize, i64, i64),
+    /// Has a source asked before the next sleep.
+    LookBeforeSleep(usize),
     /// Has a source watch the descriptor of that token, or not.
     Watch(usize, usize, bool),
     AddObserver(usize, In),
@@ -146,6 +162,11 @@ impl Program {
         let sources = self.sources.0.iter().map(|source| {
             let more =
                 source.watches.0.len() + source.traits.0.len() + usize::from(source.due.is_some());
+            let asked = source.asked.0.iter();
+            let asked: usize = asked
+                .map(|(script, answer)| 1 + script.size() + usize::from(*answer != Answer::Idle))
+                .sum();
+            let more = more + usize::from(source.limit.is_some()) + asked;
             1 + more + usize::from(source.order != 0) + calls(&source.calls)
         });
         let observers = self.observers.0.iter().map(|observer| {

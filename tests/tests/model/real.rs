@@ -186,6 +186,11 @@ impl World {
                 let source = self.sources.borrow_mut()[*id].take();
                 drop(source);
             }
+            Action::LookBeforeSleep(id) => {
+                if let Some(source) = self.source(*id) {
+                    self.run_loop.look_before_sleep(&source);
+                }
+            }
             Action::Stop => self.run_loop.stop(),
             Action::ClosureLimit(most) => self.run_loop.set_closure_limit(*most),
             _ => {

@@ -2,10 +2,11 @@
 
 use crate::agree;
 use crate::program::Action::{
-    Add, AddCommon, AddObserver, Advance, Due, HangUp, Look, Panic, Remove, Run, SendStop, Signal,
-    Watch, Write,
+    Add, AddCommon, AddObserver, Advance, Due, Elsewhere, HangUp, Invalidate, Look,
+    LookBeforeSleep, Panic, Remove, Run, SendStop, Signal, Watch, Write,
 };
 use crate::program::{
+    Answer::{Idle, Ready},
     For::{APass, Millis},
     How::{Catching, One, Plain, WhenEmpty},
     In::{A, B, C, Common},
@@ -254,4 +255,55 @@ fn a_stop_that_is_sent_just_before_the_wait_is_taken_by_the_next_decision_and_no
         observers: List(vec![observer]),
         ..program(vec![source(vec![])], List(main))
     });
+}
+
+#[test]
+fn a_source_whose_signal_a_nested_run_has_served_begins_no_rest() {
+    let _watchdog = Watchdog::new();
+    let mut limited = source(vec![]);
+    limited.limit = Some((2, Some(5)));
+    let nests = source(vec![List(vec![Due(1, Some(0)), Run(A, APass, Plain)])]);
+    let main = vec![
+        Add(0, A),
+        Add(1, A),
+        Signal(0),
+        Signal(1),
+        Run(A, APass, Plain),
+    ];
+    agree(&program(vec![nests, limited], List(main)));
+}
+
+#[test]
+fn a_source_whose_descriptors_a_nested_run_has_served_begins_no_rest() {
+    let _watchdog = Watchdog::new();
+    let mut limited = source(vec![List(vec![Run(A, APass, Catching)])]);
+    limited.limit = Some((2, Some(5)));
+    limited.traits = List(vec![Reentrant]);
+    limited.watches = List(vec![0]);
+    let main = vec![
+        Write(0),
+        Add(0, A),
+        Due(0, Some(-2)),
+        Run(A, APass, Catching),
+    ];
+    agree(&program(vec![limited], List(main)));
+}
+
+#[test]
+fn a_source_that_ends_while_it_is_asked_is_told_so_when_that_is_over() {
+    let _watchdog = Watchdog::new();
+    let mut asked = source(vec![]);
+    asked.asked = List(vec![(List(vec![Invalidate(0), Look]), Ready)]);
+    let main = vec![Add(0, A), LookBeforeSleep(0), Run(A, APass, WhenEmpty)];
+    agree(&program(vec![asked], List(main)));
+}
+
+#[test]
+fn work_that_a_source_finds_when_it_is_asked_does_not_wait_for_the_notice_of_a_signal() {
+    let _watchdog = Watchdog::new();
+    let signalled = List(vec![Elsewhere(Box::new(Signal(0)))]);
+    let mut asked = source(vec![]);
+    asked.asked = List(vec![(signalled, Ready), (List(vec![]), Idle)]);
+    let main = vec![Add(0, A), LookBeforeSleep(0), Run(A, APass, WhenEmpty)];
+    agree(&program(vec![asked], List(main)));
 }

@@ -1,6 +1,6 @@
 //! Making a failing program smaller, for as long as it still fails.
 
-use crate::program::{Action, List, Program, Script};
+use crate::program::{Action, Answer, List, Program, Script, SourceDef};
 
 /// The smallest program that can be found by taking things out of this one, and for which `fails` still holds.
 pub(crate) fn shrink(mut program: Program, fails: impl Fn(&Program) -> bool) -> Program {
@@ -26,13 +26,14 @@ fn candidates(program: &Program) -> Vec<Program> {
         });
     }
     for (id, def) in program.sources.0.iter().enumerate() {
-        let mut with = |change: &dyn Fn(&mut crate::program::SourceDef)| {
+        let mut with = |change: &dyn Fn(&mut SourceDef)| {
             let mut smaller = program.clone();
             change(&mut smaller.sources.0[id]);
             found.push(smaller);
         };
-        with(&|def| *def = crate::program::SourceDef::default());
+        with(&|def| *def = SourceDef::default());
         with(&|def| def.due = None);
+        with(&|def| def.limit = None);
         with(&|def| def.order = 0);
         for list in [1, 0] {
             with(&|def| def.watches.0.truncate(list));
@@ -41,6 +42,9 @@ fn candidates(program: &Program) -> Vec<Program> {
         with(&|def| drop(def.traits.0.drain(..def.traits.0.len().min(1))));
         for calls in calls(&def.calls) {
             with(&|def| def.calls = calls.clone());
+        }
+        for asked in asked(&def.asked) {
+            with(&|def| def.asked = asked.clone());
         }
     }
     for (id, def) in program.observers.0.iter().enumerate() {
@@ -74,7 +78,9 @@ fn without_last(program: &Program) -> Vec<Program> {
         "Invalidate",
         "Drop",
         "Signal",
+        "LookBeforeSleep",
         "Due",
+        "DueWithin",
         "Watch",
     ];
     let speaks = |verb: &&str| {
@@ -106,6 +112,25 @@ fn calls(calls: &List<Script>) -> Vec<List<Script>> {
             let mut calls = calls.clone();
             calls.0[place] = smaller;
             found.push(calls);
+        }
+    }
+    found
+}
+
+/// What a source does and says when it is asked, with something left out.
+fn asked(asked: &List<(Script, Answer)>) -> Vec<List<(Script, Answer)>> {
+    let mut found = Vec::new();
+    if let Some((_, fewer)) = asked.0.split_last() {
+        found.push(List(Vec::new()));
+        found.push(List(fewer.to_vec()));
+    }
+    for (place, (script, answer)) in asked.0.iter().enumerate() {
+        let scripts = scripts(script).into_iter();
+        let simpler = scripts.map(|script| (script, *answer));
+        for simpler in simpler.chain([(script.clone(), Answer::Idle)]) {
+            let mut asked = asked.clone();
+            asked.0[place] = simpler;
+            found.push(asked);
         }
     }
     found

@@ -77,6 +77,7 @@ impl Model {
         | Action::Signal(id)
         | Action::Due(id, _)
         | Action::DueWithin(id, _, _)
+        | Action::LookBeforeSleep(id)
         | Action::Watch(id, _, _)) = action
         else {
             return;
@@ -98,6 +99,7 @@ impl Model {
             Action::Invalidate(_) => self.invalidate(id),
             Action::Drop(_) => self.drop_hold(id),
             Action::Signal(_) => self.signal(id),
+            Action::LookBeforeSleep(_) => self.heat(id),
             Action::Due(_, millis) => {
                 self.grant_wishes(id);
                 self.set_due(id, millis.map(|millis| self.within(millis, 0)));

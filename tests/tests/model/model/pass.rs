@@ -52,6 +52,9 @@ impl Model {
         if !plan.when_empty && self.is_empty(mode) {
             return Ok(if stopped { "Stopped" } else { "Finished" });
         }
+        if let Some(around) = self.mode() {
+            self.announce(around)?;
+        }
         self.runs.push((mode, stopped));
         let outcome = self.activation(plan);
         let (_, stopped) = self.runs.pop().expect("it was pushed");
@@ -75,6 +78,7 @@ impl Model {
             }
         };
         self.notify(plan.mode, EXIT)?;
+        self.announce(plan.mode)?;
         Ok(outcome)
     }
 
@@ -82,6 +86,7 @@ impl Model {
         self.burn()?;
         self.wake_ordered = false;
         self.collect();
+        self.ask_hot(plan.mode)?;
         self.notify(plan.mode, BEFORE_TIMERS)?;
         self.notify(plan.mode, BEFORE_SOURCES)?;
         self.run_closures(plan.mode)?;
@@ -139,10 +144,10 @@ impl Model {
         for (id, life) in self.signalled_in(plan.mode) {
             let source = &mut self.sources[id];
             let still = source.known && source.life == life && source.listed.is_some();
-            if !still || !source.is_in(plan.mode) || source.is_engaged() {
+            if !still || !source.is_in(plan.mode) || self.must_wait(id) {
                 continue;
             }
-            source.listed = None;
+            self.sources[id].listed = None;
             handled |= self.perform(id, &Why::Signal)?;
             if handled && plan.one {
                 break;
@@ -164,6 +169,10 @@ impl Model {
     fn perform_due_until(&mut self, mode: In, now: i64) -> Go {
         while let Some((_, id)) = self.first_due(mode).filter(|first| first.0.at <= now) {
             let source = &mut self.sources[id];
+            if source.pace.rests {
+                self.end_rest(id);
+                continue;
+            }
             if source.is_engaged() {
                 for member in source
                     .members
@@ -174,7 +183,10 @@ impl Model {
                 }
                 continue;
             }
-            source.due = None;
+            if self.must_wait(id) {
+                continue;
+            }
+            self.no_due(id);
             self.perform(id, &Why::Deadline)?;
         }
         Ok(())
@@ -201,20 +213,19 @@ impl Model {
     fn claim_ready(&mut self, group: &[Ready], wait: u64, mode: In) -> Vec<Report> {
         let mut tokens = Vec::new();
         for &(id, attachment, report) in group {
-            let source = &mut self.sources[id];
-            let engaged = source.is_engaged();
+            let source = &self.sources[id];
             if !source.attached || source.attachment != attachment || !source.is_in(mode) {
                 continue;
             }
-            let watch = &mut source.watches[report.0];
+            let watch = source.watches[report.0];
             if watch.served > wait || watch.parked || !watch.wanted {
                 continue;
             }
-            if engaged {
-                watch.parked = true;
+            if self.must_wait(id) {
+                self.sources[id].watches[report.0].parked = true;
                 continue;
             }
-            watch.served = self.waits;
+            self.sources[id].watches[report.0].served = self.waits;
             tokens.push(report);
         }
         tokens
@@ -230,6 +241,7 @@ impl Model {
         let source = &mut self.sources[id];
         source.firing += 1;
         source.alive += 1;
+        source.pace.performs += 1;
         if matches!(why, Why::Signal) {
             source.signalled = false;
         }
@@ -237,11 +249,8 @@ impl Model {
         let source = &mut self.sources[id];
         source.firing -= 1;
         if source.firing == 0 {
-            for watch in &mut source.watches {
-                watch.parked = false;
-            }
-            for member in &mut source.members {
-                member.parked = false;
+            if !source.pace.rests {
+                source.unpark();
             }
             self.settle(id);
         }
@@ -315,7 +324,7 @@ impl Model {
     }
 
     /// A program whose end is not in sight is given up.
-    fn burn(&mut self) -> Go {
+    pub(crate) fn burn(&mut self) -> Go {
         self.fuel = self.fuel.checked_sub(1).ok_or(Stopped::Endless)?;
         Ok(())
     }

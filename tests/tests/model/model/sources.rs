@@ -1,7 +1,7 @@
 //! The model's sources: how they come into modes and leave them, and how they end.
 
-use crate::model::{MS, Member, Model, Watch};
-use crate::program::In;
+use crate::model::{MS, Member, Model, Pace, Watch};
+use crate::program::{In, Trait};
 
 impl Model {
     pub(crate) fn add(&mut self, id: usize, mode: In) -> Option<bool> {
@@ -34,6 +34,8 @@ impl Model {
         if !source.known {
             source.known = true;
             source.life += 1;
+            source.pace = Pace::default();
+            source.due_set = 0;
         }
     }
 
@@ -79,6 +81,9 @@ impl Model {
             let at = self.now + millis * MS;
             self.set_due(id, Some((at, at)));
         }
+        if self.sources[id].has(Trait::Looks) {
+            self.heat(id);
+        }
     }
 
     pub(crate) fn remove(&mut self, id: usize, mode: In) -> bool {
@@ -115,8 +120,9 @@ impl Model {
     pub(crate) fn detach(&mut self, id: usize) {
         let source = &mut self.sources[id];
         if std::mem::take(&mut source.attached) {
-            source.due = None;
             source.watches.clear();
+            self.no_due(id);
+            self.cool(id);
             self.say(format!("s{id} detach"));
         }
     }
@@ -180,15 +186,17 @@ impl Model {
         let source = &mut self.sources[id];
         let stays =
             !source.members.is_empty() || source.in_common || (source.adopted && source.held);
-        if !source.known || source.firing > 0 || (source.ending.is_none() && stays) {
+        let running = source.firing > 0 || (source.ending.is_some() && source.asking > 0);
+        if !source.known || running || (source.ending.is_none() && stays) {
             return;
         }
         source.known = false;
+        source.due = None;
         source.adopted = false;
         source.listed = None;
-        source.due = None;
         source.noticed = false;
         source.wishes.clear();
+        self.cool(id);
         if let Some(why) = self.sources[id].ending {
             self.tell(id, why);
         }

@@ -39,7 +39,7 @@ impl Model {
     /// The signalled sources that can be performed in a mode, lowest order first, equal ones by their signals.
     pub(crate) fn signalled_in(&self, mode: In) -> Vec<(usize, u32)> {
         let sources = self.sources.iter().enumerate();
-        let found = sources.filter(|(_, source)| source.is_in(mode) && !source.is_engaged());
+        let found = sources.filter(|(_, source)| source.is_in(mode) && !source.is_held());
         let mut found: Vec<_> = found
             .filter_map(|(id, source)| Some((source.def.order, source.listed?, id, source.life)))
             .collect();
@@ -64,6 +64,7 @@ impl Model {
         let number = self.next();
         let source = &mut self.sources[id];
         if source.known {
+            source.due_set = number;
             source.due = due.map(|(at, limit)| Due {
                 at: at.max(earliest),
                 number,
@@ -75,13 +76,19 @@ impl Model {
         }
     }
 
-    /// The deadlines of a mode, and whose they are.
+    /// Takes the deadline of a source away.
+    pub(crate) fn no_due(&mut self, id: usize) {
+        self.sources[id].due = None;
+        self.sources[id].due_set = self.next();
+    }
+
+    /// The deadlines of a mode, or the ends of rests in place of them, and whose they are.
     fn dues_in(&self, mode: In) -> impl Iterator<Item = (Due, usize)> {
         let sources = self.sources.iter().enumerate();
         sources.filter_map(move |(id, source)| {
             let mut members = source.members.iter();
             let member = members.find(|member| member.mode == mode)?;
-            (!member.parked).then_some((source.due?, id))
+            (!member.parked).then_some((source.alarm()?, id))
         })
     }
 

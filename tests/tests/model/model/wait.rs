@@ -19,26 +19,41 @@ impl Model {
     }
 
     fn sleep(&mut self, plan: Plan) -> Go<Option<Batch>> {
-        if self.has_work(plan)
-            || self.collect()
-            || self.stop_ordered
-            || self.wake_ordered
-            || self.has_work(plan)
-        {
-            return Ok(self.glance(plan.mode));
+        loop {
+            self.burn()?;
+            if self.has_work(plan) || self.ask_hot(plan.mode)? || self.announce(plan.mode)? {
+                return Ok(self.glance(plan.mode));
+            }
+            if self.collect() || self.stop_ordered || self.wake_ordered || self.has_work(plan) {
+                return Ok(self.glance(plan.mode));
+            }
+            let batch = self.poll(plan.mode);
+            let latest = self.latest(plan);
+            if batch.is_none() && latest.is_none() {
+                return Err(Stopped::Endless);
+            }
+            self.tell_woken()?;
+            let awaited = self.collect() || self.stop_ordered || self.wake_ordered;
+            if awaited || batch.is_some() || self.has_work(plan) || self.is_due(plan) {
+                return Ok(batch);
+            }
+            // Time stands still, so instead of sleeping the loop goes where it would have woken.
+            if let Some(latest) = self.latest(plan) {
+                self.now = self.now.max(latest);
+                return Ok(None);
+            }
         }
-        let batch = self.poll(plan.mode);
-        if batch.is_some()
-            || self
-                .first_due(plan.mode)
-                .is_some_and(|first| first.0.at <= self.now)
-        {
-            return Ok(batch);
-        }
-        // Time stands still, so instead of sleeping the loop goes where it would have woken.
-        let limit = self.limit(plan.mode).into_iter().chain(plan.until).min();
-        self.now = self.now.max(limit.ok_or(Stopped::Endless)?);
-        Ok(None)
+    }
+
+    /// Until when a sleep may last.
+    fn latest(&self, plan: Plan) -> Option<i64> {
+        self.limit(plan.mode).into_iter().chain(plan.until).min()
+    }
+
+    fn is_due(&self, plan: Plan) -> bool {
+        let first = self.first_due(plan.mode).map(|(due, _)| due.at);
+        let next = first.into_iter().chain(plan.until).min();
+        next.is_some_and(|next| next <= self.now)
     }
 
     fn has_work(&mut self, plan: Plan) -> bool {
@@ -48,7 +63,8 @@ impl Model {
             .any(|closure| self.fits(closure.mode, plan.mode));
         let signals = !self.signalled_in(plan.mode).is_empty();
         let empty = !plan.when_empty && self.is_empty(plan.mode);
-        closures || signals || empty || self.is_stopped()
+        // Whether an order to stop is taken here decides which run it stops.
+        closures || signals || self.is_stopped() || empty
     }
 
     /// Asks the kernel, unless it was asked so lately that this can be left out.
