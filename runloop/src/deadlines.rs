@@ -254,13 +254,8 @@ mod tests {
     #[test]
     fn random_changes_agree_with_a_list_that_is_searched() {
         let mut stage = Stage::new();
-        let mut random = 0x2545_f491_4f6c_dd1d_u64;
-        let mut next = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % below
-        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut next = |below: u64| random.u64(..below);
         let steps = if cfg!(miri) { 300 } else { 20_000_u64 };
         for step in 1..steps {
             let value = u32::try_from(next(64)).unwrap();

@@ -192,13 +192,8 @@ mod tests {
     fn random_changes_agree_with_a_list_that_is_searched() {
         let mut queue = Queue::new();
         let mut model: BTreeMap<u32, Item> = BTreeMap::new();
-        let mut random = 0x2545_f491_4f6c_dd1d_u64;
-        let mut next = |below: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % below
-        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut next = |below: u64| random.u64(..below);
         let steps = if cfg!(miri) { 500 } else { 50_000 };
         for number in 1..steps {
             let value = u32::try_from(next(300)).unwrap();

@@ -71,12 +71,9 @@ fn a_repeating_timer_fires_for_the_first_time_after_one_interval() {
 fn a_timer_never_fires_early() {
     let _watchdog = Watchdog::new();
     let log = Log::new();
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = fastrand::Rng::with_seed(1);
     for _ in 0..1_000 {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let date = Instant::now() + Duration::from_nanos(random % 60_000_000);
+        let date = Instant::now() + Duration::from_nanos(random.u64(..60_000_000));
         let log = log.clone();
         add(&Timer::new(Schedule::at(date), move |_, timer| {
             let now = Instant::now();
