@@ -77,6 +77,14 @@ impl RunLoop {
         self.core.with(|tables| tables.look_around(ordered));
     }
 
+    /// The clock of this thread was moved, stopped or let go: what is due by that is told to the polls around.
+    #[cfg(feature = "manual-clock")]
+    pub(crate) fn time_has_moved(&self) {
+        if self.core.repose.get() == Repose::Dozing && !self.core.shared.is_forked() {
+            self.core.with(|tables| tables.look_around(false));
+        }
+    }
+
     /// Lies down on the way of a panic, where nothing of a user may be called: every embedded mode is to be looked at.
     fn fall(&self) {
         if self.core.repose.get() == Repose::Awake && !self.core.shared.is_forked() {

@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use crate::clock::{Tick, jump_to, stand_at};
+use crate::core::RunLoop;
+use crate::thread::with_current;
 
 /// The clock of this thread's loop, in the hands of a test.
 ///
@@ -43,6 +45,29 @@ use crate::clock::{Tick, jump_to, stand_at};
 /// assert_eq!(outcome, Outcome::TimedOut);
 /// assert_eq!(clock.now() - before, Duration::from_secs(3_600));
 /// assert!(begun.elapsed() < Duration::from_secs(3_600), "nobody waited");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Inside somebody else's poll ([`readiness`](crate::RunLoop::readiness)) nothing moves this clock by itself, since it is that
+/// poll that sleeps, and in the system's time. Whoever moves it makes the descriptor readable if a deadline has come by that,
+/// and the next [`serve`](crate::Embedding::serve) calls what is due:
+///
+/// ```
+/// use runloop::{ManualClock, Mode, RunLoop, Signalled};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let run_loop = RunLoop::current();
+/// let source = Signalled::new(|_| println!("a minute later"));
+/// run_loop.add(&source, Mode::DEFAULT)?;
+/// let embedding = run_loop.readiness(Mode::DEFAULT)?;
+///
+/// source.handle().set_deadline(Some(clock.now() + Duration::from_secs(60)));
+/// assert!(!embedding.is_ready()?, "however long the poll around would wait");
+/// clock.advance(Duration::from_secs(60));
+/// assert!(embedding.is_ready()?, "at once");
+/// let _timed_out = embedding.serve()?; // a minute later
+/// assert!(!embedding.is_ready()?, "served");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ManualClock {
@@ -88,11 +113,13 @@ impl ManualClock {
     /// ```
     pub fn advance(&self, by: Duration) {
         jump_to(Tick::now().after(by));
+        tell();
     }
 
     /// Moves it to a later moment; one that has passed changes nothing, since time does not go backwards.
     pub fn advance_to(&self, at: Instant) {
         jump_to(Tick::from_instant(at));
+        tell();
     }
 }
 
@@ -122,8 +149,14 @@ impl Drop for ManualClock {
         HOLDS.set(left);
         if left == 0 {
             stand_at(None);
+            tell();
         }
     }
+}
+
+/// Tells the loop of this thread, if it has one, that time is another.
+fn tell() {
+    with_current(RunLoop::time_has_moved);
 }
 
 thread_local! {

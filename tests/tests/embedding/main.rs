@@ -3,6 +3,7 @@
 mod support;
 
 mod calloop;
+mod manual_clock;
 mod mio;
 mod resting;
 mod sleepers;
