@@ -31,22 +31,21 @@ fn an_address_in_use_is_refused() {
     assert!(matches!(refused, Err(BindError::Bind(_))), "{refused:?}");
 }
 
-/// An address at which a connection lingers that the listener's side closed first.
-fn lingering() -> std::net::SocketAddr {
+/// An address at which a connection lingers whose listener is gone. It is open: one that is closed lingers only as long as
+/// the system's table of such connections has room, which other tests fill.
+fn lingering() -> (std::net::SocketAddr, [TcpStream; 2]) {
     let listener = TcpListener::bind(anywhere()).unwrap();
     let address = listener.local_addr().unwrap();
     let client = TcpStream::connect(address).unwrap();
     let accepted = listener.accept().unwrap().0;
-    drop((accepted, listener));
-    drop(client);
-    address
+    (address, [client, accepted])
 }
 
 #[test]
 fn a_restarted_server_listens_at_once_unless_it_wants_the_address_for_itself() {
-    // A process that another test starts would have copies of the descriptors, and who closes first matters.
+    // A process that another test starts would have a copy of the listener.
     in_own_process!({
-        let address = lingering();
+        let (address, _connection) = lingering();
         let exclusive = SocketOptions::new().exclusive_address();
         let refused = Socket::listening_with(exclusive, address, |_, _, _| {});
         assert!(matches!(refused, Err(BindError::Bind(_))), "{refused:?}");
