@@ -4,15 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use bytes::Bytes;
 use runloop::RunLoop;
 use socket2::SockAddr;
 
 use crate::backoff::Backoff;
 use crate::callbacks::Callbacks;
+use crate::datagram::Datagram;
 use crate::error::{AdoptError, BindError, Unsent};
 use crate::options::SocketOptions;
-use crate::pieces;
+use crate::receiving::Arrivals;
 use crate::shared::Manner;
 use crate::socket::Socket;
 use crate::source::{Kind, Next, Turn, adopt};
@@ -24,8 +24,8 @@ impl Socket {
     /// The address is a `std::net::SocketAddr` (port zero: a free one), or a [`SockAddr`], which may be a path. Unlike a
     /// listener's, the address is never shared with another socket.
     ///
-    /// Up to 16 datagrams are received in one pass, one before each call. They are received one by one: the system's call
-    /// for several at once wants raw pointers, and no library that this crate uses has a safe form of it.
+    /// Up to 16 datagrams are received in one pass, one before each call, so that a callback that pauses has seen all that
+    /// was received. [`SocketOptions::datagrams_per_call`] has several of them received together.
     ///
     /// Counterpart: `CFSocketCreate` with `SOCK_DGRAM` and `kCFSocketDataCallBack`, and `CFSocketSetAddress`.
     ///
@@ -87,7 +87,7 @@ impl Socket {
         receive: impl FnMut(&RunLoop, &Self, DatagramEvent) + 'static,
     ) -> Result<Self, BindError> {
         let native = sys::bind_datagrams(&address.into(), &options)?;
-        let datagrams = Datagrams::new(&options, receive);
+        let datagrams = Datagrams::new(&options, &native, receive);
         Ok(adopt(options, native, datagrams))
     }
 
@@ -136,7 +136,7 @@ impl Socket {
         receive: impl FnMut(&RunLoop, &Self, DatagramEvent) + 'static,
     ) -> Result<Self, AdoptError> {
         let native = sys::adopt_datagrams(socket.into())?;
-        let datagrams = Datagrams::new(&options, receive);
+        let datagrams = Datagrams::new(&options, &native, receive);
         Ok(adopt(options, native, datagrams))
     }
 }
@@ -171,67 +171,23 @@ pub enum DatagramEvent {
     Writable,
 }
 
-/// A datagram that has arrived.
-///
-/// ```
-/// use socket_source::{Datagram, DatagramEvent, Socket};
-/// let udp = std::net::UdpSocket::bind("127.0.0.1:0")?;
-/// let socket = Socket::receiving(udp, |_, _, event| {
-///     if let DatagramEvent::Received(datagram) = event {
-///         let datagram: Datagram = datagram;
-///         println!("{} bytes from {:?}", datagram.bytes().len(), datagram.from());
-///     }
-/// })?;
-/// # drop(socket);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Datagram {
-    bytes: Bytes,
-    from: Option<SockAddr>,
-    whole: usize,
-}
-
-impl Datagram {
-    /// Its bytes. They may be kept; a large datagram keeps the memory it was received into, 64 KiB at most.
-    #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// Its bytes, by themselves.
-    #[must_use]
-    pub fn into_bytes(self) -> Bytes {
-        self.bytes
-    }
-
-    /// Who has sent it; `None` for a Unix socket without a name.
-    #[must_use]
-    pub const fn from(&self) -> Option<&SockAddr> {
-        self.from.as_ref()
-    }
-
-    /// How long it was when it was sent. Only Unix sockets can send more than 64 KiB at once; what is beyond is lost.
-    #[must_use]
-    pub const fn original_len(&self) -> usize {
-        self.whole
-    }
-}
-
 /// What a datagram socket does.
 struct Datagrams<F> {
     /// How many one turn receives.
     most: usize,
     backoff: Cell<Backoff>,
+    /// Not borrowed while the callback runs.
+    arrivals: RefCell<Arrivals>,
     /// Borrowed while it runs: its source is never performed within itself.
     callback: RefCell<F>,
 }
 
 impl<F: FnMut(&RunLoop, &Socket, DatagramEvent) + 'static> Datagrams<F> {
-    fn new(options: &SocketOptions, callback: F) -> Self {
+    fn new(options: &SocketOptions, native: &socket2::Socket, callback: F) -> Self {
         Self {
             most: options.datagrams_per_pass,
             backoff: Cell::new(Backoff::new()),
+            arrivals: RefCell::new(Arrivals::new(native, options.datagrams_per_call)),
             callback: RefCell::new(callback),
         }
     }
@@ -257,8 +213,10 @@ impl<F: FnMut(&RunLoop, &Socket, DatagramEvent) + 'static> Kind for Datagrams<F>
     const MANNER: Manner = Manner::Datagrams;
 
     fn incoming(&self, turn: &Turn<'_>) -> Next {
-        for _ in 0..self.most {
-            match receive(turn.socket) {
+        let rest = Rest(turn);
+        for left in (1..=self.most).rev() {
+            let next = self.arrivals.borrow_mut().next(turn.socket.shared(), left);
+            match next {
                 Ok(datagram) => {
                     self.backoff.set(Backoff::new());
                     turn.before(Callbacks::READ);
@@ -273,10 +231,11 @@ impl<F: FnMut(&RunLoop, &Socket, DatagramEvent) + 'static> Kind for Datagrams<F>
                     }
                 },
             }
-            if !turn.goes_on() {
+            if !turn.goes_on() || self.arrivals.borrow().is_over() {
                 break;
             }
         }
+        drop(rest);
         Next::Again
     }
 
@@ -289,18 +248,15 @@ impl<F: FnMut(&RunLoop, &Socket, DatagramEvent) + 'static> Kind for Datagrams<F>
     }
 }
 
-/// The next datagram that has arrived.
-fn receive(socket: &Socket) -> io::Result<Datagram> {
-    let mut found = None;
-    let bytes = pieces::receive_whole(|room| {
-        let received = socket
-            .shared()
-            .with(|native| sys::receive_datagram(native, room));
-        let received = received.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))?;
-        let count = received.whole.min(room.len());
-        found = Some(received);
-        Ok(count)
-    })?;
-    let (from, whole) = found.map_or((None, 0), |received| (received.from, received.whole));
-    Ok(Datagram { bytes, from, whole })
+/// Asks for another turn if this one leaves something that was received, also because the callback has panicked. A socket
+/// that is paused gets it when it is resumed; for one in no mode the signal is kept.
+struct Rest<'a>(&'a Turn<'a>);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        let socket = self.0.socket;
+        if socket.shared().is_undelivered() && !socket.is_paused() {
+            socket.handle().signal();
+        }
+    }
 }

@@ -317,4 +317,10 @@ pub enum TakeError {
     /// Bytes that were given to `send` are still waiting: take it back when they have gone.
     #[error("the socket has still something to send")]
     Sending,
+    /// Datagrams that were received together with others ([`SocketOptions::datagrams_per_call`]) have not been delivered:
+    /// take it back when they have.
+    ///
+    /// [`SocketOptions::datagrams_per_call`]: crate::SocketOptions::datagrams_per_call
+    #[error("the socket has still something to deliver")]
+    Undelivered,
 }

@@ -5,6 +5,7 @@ mod callbacks;
 mod error;
 mod target;
 mod backoff;
+mod datagram;
 
 // What is still to be sent, and what is settled about a socket.
 mod outbox;
@@ -29,12 +30,14 @@ mod dial;
 mod source;
 mod accept;
 mod stream;
+mod receiving;
 mod datagrams;
 mod watching;
 
 pub use accept::Accepted;
 pub use callbacks::Callbacks;
-pub use datagrams::{Datagram, DatagramEvent};
+pub use datagram::Datagram;
+pub use datagrams::DatagramEvent;
 pub use error::{
     AcceptError, AddressError, AdoptError, BindError, ConnectError, ReadError, SendError,
     TakeError, Unsent,

@@ -32,6 +32,7 @@ pub struct SocketOptions {
     pub(crate) only_v6: bool,
     pub(crate) bytes_per_pass: usize,
     pub(crate) datagrams_per_pass: usize,
+    pub(crate) datagrams_per_call: usize,
     /// What is not called back at first.
     pub(crate) disabled: Callbacks,
     /// What goes on by itself after a callback.
@@ -64,6 +65,7 @@ impl SocketOptions {
             only_v6: false,
             bytes_per_pass: usize::MAX,
             datagrams_per_pass: DATAGRAMS_PER_PASS,
+            datagrams_per_call: 1,
             disabled: Callbacks::empty(),
             automatic: Callbacks::READ,
             at_end: AtEnd::default(),
@@ -180,6 +182,27 @@ impl SocketOptions {
         self
     }
 
+    /// Datagram sockets of UDP: how many, up to 32, one call of the system receives (`recvmmsg`), within the limit of a pass.
+    /// One unless this says otherwise.
+    ///
+    /// With more, fewer calls are made, which pays for sockets whose datagrams come in bursts, and costs a little where they
+    /// come alone; but datagrams have then been received that the callback has not got yet. If it pauses or removes the socket they wait until that is undone, and the socket
+    /// cannot be taken back ([`TakeError::Undelivered`](crate::TakeError)); if it invalidates the socket they are lost, as
+    /// are those that wait in the system. Each thread keeps room for as many as its sockets ask for, 64 KiB each.
+    ///
+    /// Other sockets, and a system without the call, receive one by one.
+    ///
+    /// ```
+    /// use socket_source::SocketOptions;
+    /// let options = SocketOptions::new().datagrams_per_pass(64).datagrams_per_call(32);
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn datagrams_per_call(mut self, most: usize) -> Self {
+        self.datagrams_per_call = most.clamp(1, MOST_PER_CALL);
+        self
+    }
+
     /// Listening sockets that are made here: how many connections may wait to be accepted; the system has a maximum of
     /// its own.
     #[must_use]
@@ -277,6 +300,8 @@ pub enum AtEnd {
 const BACKLOG: u32 = 1_024;
 /// How many connections one pass accepts, so that a flood of them leaves the loop room for others.
 const ACCEPTS_PER_PASS: usize = 16;
+/// How many datagrams one call can receive.
+pub(crate) const MOST_PER_CALL: usize = 32;
 /// How many datagrams one pass receives.
 const DATAGRAMS_PER_PASS: usize = 16;
 /// Where the callback is told that there is room.

@@ -32,22 +32,29 @@ fn receive_with(
 ) -> io::Result<Bytes> {
     // A thread that is near its end has no buffer any more, and pays for a new one.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
-    if buffer.len() < least {
-        // Takes the old memory if all pieces of it are gone, and new memory otherwise.
-        buffer.clear();
-        buffer.resize(BUFFER_BYTES, 0);
-    }
+    make_room(&mut buffer, least);
     let room = most.min(buffer.len());
-    let piece = fill(&mut buffer[..room]).map(|count| {
-        if count < COPIED_BELOW {
-            Bytes::copy_from_slice(&buffer[..count])
-        } else {
-            buffer.split_to(count).freeze()
-        }
-    });
+    let piece = fill(&mut buffer[..room]).map(|count| cut(&mut buffer, count));
     // Where there is no place to keep it, it goes.
     let _kept = BUFFER.try_with(|kept| kept.set(buffer));
     piece
+}
+
+/// Has a buffer hold that many bytes at least: in the old memory if all pieces of it are gone, otherwise in new memory.
+pub(crate) fn make_room(buffer: &mut BytesMut, least: usize) {
+    if buffer.len() < least {
+        buffer.clear();
+        buffer.resize(BUFFER_BYTES, 0);
+    }
+}
+
+/// The first bytes of a buffer, as a piece of their own: a small one is a copy.
+pub(crate) fn cut(buffer: &mut BytesMut, count: usize) -> Bytes {
+    if count < COPIED_BELOW {
+        Bytes::copy_from_slice(&buffer[..count])
+    } else {
+        buffer.split_to(count).freeze()
+    }
 }
 
 thread_local! {
@@ -56,7 +63,7 @@ thread_local! {
 }
 
 /// The size of a buffer, and so of the largest piece.
-const BUFFER_BYTES: usize = 64 * 1_024;
+pub(crate) const BUFFER_BYTES: usize = 64 * 1_024;
 /// Smaller pieces are copied.
 const COPIED_BELOW: usize = 4 * 1_024;
 

@@ -27,7 +27,8 @@ pub(crate) struct Shared {
     /// `Socket::native` call. So whoever takes this share out when no loop watches has the socket alone, and dropping it
     /// closes the descriptor.
     native: RwLock<Option<Arc<socket2::Socket>>>,
-    /// The callbacks that are enabled. They are looked at before every callback.
+    /// The callbacks that are enabled, which are looked at before every callback, and [`UNDELIVERED`]. They are one word, so
+    /// that whoever enables a callback and the loop that leaves something for it cannot miss each other.
     enabled: AtomicU8,
     /// A [`Phase`]. Only the thread of the socket's loop writes it.
     phase: AtomicU8,
@@ -126,6 +127,9 @@ impl Shared {
         if !self.lock().is_empty() {
             return Err(TakeError::Sending);
         }
+        if self.is_undelivered() {
+            return Err(TakeError::Undelivered);
+        }
         let mut native = self.native.write().unwrap_or_else(PoisonError::into_inner);
         match &*native {
             Some(share) if !self.is_home() && Arc::strong_count(share) > 1 => {
@@ -150,12 +154,31 @@ impl Shared {
         Callbacks::from_bits_truncate(self.enabled.load(Ordering::Acquire))
     }
 
-    pub(crate) fn enable(&self, kinds: Callbacks) {
-        self.enabled.fetch_or(kinds.bits(), Ordering::AcqRel);
+    /// Enables kinds of callback, and says whether there is something for them that no descriptor tells of.
+    pub(crate) fn enable(&self, kinds: Callbacks) -> bool {
+        let former = self.enabled.fetch_or(kinds.bits(), Ordering::AcqRel);
+        kinds.contains(Callbacks::READ) && former & UNDELIVERED != 0
     }
 
     pub(crate) fn disable(&self, kinds: Callbacks) {
         self.enabled.fetch_and(!kinds.bits(), Ordering::AcqRel);
+    }
+
+    /// Whether something has been received that the callback has not got.
+    pub(crate) fn is_undelivered(&self) -> bool {
+        self.enabled.load(Ordering::Acquire) & UNDELIVERED != 0
+    }
+
+    /// Says so, on the thread of the socket's loop.
+    pub(crate) fn set_undelivered(&self, is_undelivered: bool) {
+        if is_undelivered == self.is_undelivered() {
+            return;
+        }
+        if is_undelivered {
+            self.enabled.fetch_or(UNDELIVERED, Ordering::AcqRel);
+        } else {
+            self.enabled.fetch_and(!UNDELIVERED, Ordering::AcqRel);
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -317,6 +340,8 @@ fn send_datagrams(
     }
 }
 
+/// A bit beside those of [`Callbacks`]: something has been received that the callback has not got.
+const UNDELIVERED: u8 = 128;
 /// How many pieces one call sends.
 const PIECES_PER_CALL: usize = 32;
 /// How much of a stream goes before others have their turn.

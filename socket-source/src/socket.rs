@@ -130,9 +130,10 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn enable(&self, kinds: Callbacks) {
-        self.shared.enable(kinds);
-        if kinds.contains(Callbacks::CONNECT) && self.shared.phase() == Phase::Dialing {
-            // There may be no descriptor yet, or its time may be over.
+        let undelivered = self.shared.enable(kinds);
+        let dials = kinds.contains(Callbacks::CONNECT) && self.shared.phase() == Phase::Dialing;
+        if undelivered || dials {
+            // There may be no descriptor yet, or its time may be over, or it has been emptied.
             self.handle.signal();
         }
         self.look();

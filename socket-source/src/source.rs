@@ -22,8 +22,9 @@ pub(crate) trait Kind: 'static {
     /// How it sends.
     const MANNER: Manner;
 
-    /// Something has come in and is wanted: take what is there, within a limit, and call back. Nothing may be taken that
-    /// the callback does not get, and whoever calls back more than once asks [`Turn::goes_on`] in between.
+    /// Something has come in and is wanted: take what is there, within a limit, and call back. What is taken and not given
+    /// to the callback is kept for a later turn ([`Shared::set_undelivered`]), and whoever calls back more than once asks
+    /// [`Turn::goes_on`] in between.
     fn incoming(&self, turn: &Turn<'_>) -> Next;
 
     /// The connection attempt has ended.
@@ -130,7 +131,8 @@ impl<K: Kind> SocketSource<K> {
         if self.shared.phase() == Phase::Dialing && !self.dial(cx, turn) {
             return;
         }
-        if has_come(readiness) && self.shared.phase() == Phase::Serving && turn.goes_on() {
+        let has_come = has_come(readiness) || self.shared.is_undelivered();
+        if has_come && self.shared.phase() == Phase::Serving && turn.goes_on() {
             match self.kind.incoming(turn) {
                 Next::Again => {}
                 Next::Rest(rest) => self.rest(cx, rest),

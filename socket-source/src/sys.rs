@@ -3,6 +3,8 @@
 //! Every system call of this crate is here, and none of them waits but `resolve`, which has a thread for it. A platform
 //! supplies exactly these functions; Linux is the one so far. Nothing here knows a loop.
 
+mod several;
+
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
@@ -17,6 +19,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{AdoptError, BindError};
 use crate::options::SocketOptions;
+
+pub(crate) use several::{Family, Headers, receive_several};
 
 /// A listening stream socket at an address: `socket`, `bind`, `listen`.
 pub(crate) fn listen(address: &SockAddr, options: &SocketOptions) -> Result<Socket, BindError> {

@@ -1,10 +1,12 @@
 //! What a pass, an event and a source cost.
 
 use std::hint::black_box;
+use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 
 use runloop::{Activity, Descriptor, Interest, Mode, Observer, RunLoop, Signalled};
 use rustix::event::{EventfdFlags, eventfd};
+use socket_source::{Socket, SocketOptions};
 use tests::Watchdog;
 
 use crate::support::{Cost, TIMES, alone, pass};
@@ -107,4 +109,37 @@ fn a_source_costs_two_allocations_of_112_bytes_beside_its_place_in_the_table() {
         ..Cost::NONE
     };
     assert_eq!(cost, expected, "its value, and what other threads hold");
+}
+
+#[test]
+fn datagrams_that_are_received_together_allocate_no_more_than_one_by_one() {
+    let _watchdog = Watchdog::new();
+    for size in [200, 20_000] {
+        let [together, alone] = [16, 1].map(|per_call| {
+            alone(move || {
+                let options = SocketOptions::new().datagrams_per_call(per_call);
+                let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+                let socket = Socket::binding_with(options, anywhere, |_, _, event| {
+                    black_box(event);
+                });
+                let socket = socket.unwrap();
+                RunLoop::current().add(&socket, Mode::DEFAULT).unwrap();
+                let client = UdpSocket::bind(anywhere).unwrap();
+                let address = socket.local_address().unwrap().as_socket().unwrap();
+                client.connect(address).unwrap();
+                Cost::of_each(TIMES, || {
+                    for _ in 0..4 {
+                        client.send(&[1; 20_000][..size]).unwrap();
+                    }
+                    pass();
+                })
+            })
+        });
+        println!("{size}: {together:?}, {alone:?}");
+        assert!(
+            together.allocations <= alone.allocations,
+            "{together:?}, {alone:?}"
+        );
+        assert_eq!(together.kept, 0, "nothing is kept");
+    }
 }

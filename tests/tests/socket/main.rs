@@ -2,6 +2,7 @@
 //! when there is no room.
 
 mod accepting;
+mod batches;
 mod connecting;
 mod datagrams;
 mod ending;
