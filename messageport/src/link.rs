@@ -29,9 +29,9 @@ pub(crate) struct Link {
     theirs: Bell,
     /// The peer has hung up, or its process has ended. What it sent may still be there.
     dead: AtomicBool,
-    /// When the peer was last seen alive, in microseconds of the monotonic clock.
+    /// The tick in which the peer was last seen alive.
     seen_alive: AtomicU64,
-    /// When something was last sent, likewise, as of the latest tick.
+    /// The tick in which something was last sent.
     sent: AtomicU64,
     counters: Arc<Counters>,
     /// Held by whoever takes packets off the socket.
@@ -99,32 +99,24 @@ impl Link {
                 self.set_dead();
             }
         }
-        self.seen_alive
-            .store(micros(ClockId::Monotonic), Ordering::Relaxed);
+        self.seen_alive.store(Tick::now().0, Ordering::Relaxed);
         !self.is_dead()
     }
 
-    /// Whether the peer is there, as seen less than a millisecond ago: what is written into the ring of a dead peer would
-    /// look as if it had been sent.
-    pub(crate) fn is_alive(&self) -> bool {
-        if self.is_dead() {
-            return false;
-        }
-        let seen = self.seen_alive.load(Ordering::Relaxed);
-        let age = micros(ClockId::Monotonic).saturating_sub(seen);
-        age < ALIVE_FOR_MICROS || self.look()
+    /// Whether the peer is there, as seen in this tick: what is written into the ring of a dead peer would look as if it
+    /// had been sent.
+    pub(crate) fn is_alive(&self, now: Tick) -> bool {
+        !self.is_dead() && (self.seen_alive.load(Ordering::Relaxed) == now.0 || self.look())
     }
 
     /// To be called before something is sent: after a pause, the memory of a burst before it is given back.
-    pub(crate) fn tidy(&self) {
-        // As of the latest tick will do, and the exact time costs ten times as much.
-        let now = micros(ClockId::MonotonicCoarse);
+    pub(crate) fn tidy(&self, now: Tick) {
         let before = self.sent.load(Ordering::Relaxed);
-        if now == before {
+        if now.0 == before {
             return;
         }
-        self.sent.store(now, Ordering::Relaxed);
-        if now.saturating_sub(before) >= IDLE_MICROS && before != 0 {
+        self.sent.store(now.0, Ordering::Relaxed);
+        if now.0.saturating_sub(before) >= IDLE_MICROS && before != 0 {
             // A lie is found again by whoever sends.
             self.outgoing().trim().ok();
         }
@@ -278,17 +270,23 @@ impl Written {
     }
 }
 
-/// The time of a clock in microseconds.
-fn micros(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
-    seconds
-        .unwrap_or(0)
-        .saturating_mul(1_000_000)
-        .saturating_add(nanos.unwrap_or(0) / 1_000)
+/// The time as of the system's latest tick, some milliseconds ago at most, in microseconds. The exact time costs ten times as
+/// much to ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick(u64);
+
+impl Tick {
+    pub(crate) fn now() -> Self {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+        Self(
+            seconds
+                .unwrap_or(0)
+                .saturating_mul(1_000_000)
+                .saturating_add(nanos.unwrap_or(0) / 1_000),
+        )
+    }
 }
 
 /// After how long without sending anything memory is given back.
 const IDLE_MICROS: u64 = 1_000_000;
-/// For how long a peer that was seen alive is taken for alive.
-const ALIVE_FOR_MICROS: u64 = 1_000;

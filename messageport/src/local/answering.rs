@@ -1,5 +1,6 @@
 //! Answering a client: sending replies, or keeping them until there is room.
 
+use crate::link::Tick;
 use crate::local::connection::Connection;
 use crate::local::outbox::{Departing, Flushed, OpenOutbox, Progress};
 use crate::message::Reply;
@@ -59,7 +60,7 @@ impl Connection {
         } else {
             (status, reply)
         };
-        link.tidy();
+        link.tidy(Tick::now());
         outbox.put(request, status, reply);
         // Before the client is asked to ring for it.
         outbox.publish();

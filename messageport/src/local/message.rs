@@ -1,6 +1,6 @@
 //! A message, as the handler of a port sees it.
 
-use crate::link::Link;
+use crate::link::Tick;
 use crate::local::LocalPort;
 use crate::local::connection::Connection;
 use crate::local::responder::Responder;
@@ -142,7 +142,10 @@ impl Message {
         if self.wants_reply() {
             !self.connection.is_awaited(self.head.conversation)
         } else {
-            !self.connection.link().is_some_and(Link::is_alive)
+            !self
+                .connection
+                .link()
+                .is_some_and(|link| link.is_alive(Tick::now()))
         }
     }
 }

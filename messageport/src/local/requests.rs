@@ -1,5 +1,6 @@
 //! The requests of a client that have no reply yet: who is to answer each, and whether anybody still waits for it.
 
+use crate::link::Tick;
 use crate::local::connection::Connection;
 use crate::local::outbox::{OnCancel, Open, Progress, Who};
 use crate::message::Reply;
@@ -112,7 +113,7 @@ impl Connection {
 
     /// Whether anybody still waits for the reply to a request, as far as is known here.
     pub(super) fn is_awaited(&self, conversation: u64) -> bool {
-        let Some(link) = self.link().filter(|link| link.is_alive()) else {
+        let Some(link) = self.link().filter(|link| link.is_alive(Tick::now())) else {
             return false;
         };
         // Whoever runs a handler takes nothing in, but this much can be seen.

@@ -3,6 +3,7 @@
 mod reply;
 
 use crate::error::{SendError, TransportError};
+use crate::link::Tick;
 use crate::local::LARGEST;
 use crate::message::Payload;
 use crate::remote::Options;
@@ -104,8 +105,9 @@ impl<'a> Call<'a> {
         if self.size > limit {
             return Err(TransportError::TooLarge { limit }.into());
         }
-        if self.client.link.is_alive() && !page.peer_is_closing() {
-            self.client.link.tidy();
+        let now = Tick::now();
+        if self.client.link.is_alive(now) && !page.peer_is_closing() {
+            self.client.link.tidy(now);
             return Ok(());
         }
         // Found out just now: that is what the caller is told, once.
