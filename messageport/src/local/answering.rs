@@ -4,6 +4,7 @@ use crate::link::Tick;
 use crate::local::connection::Connection;
 use crate::local::outbox::{Departing, Flushed, OpenOutbox, Progress};
 use crate::message::Reply;
+use crate::transfer::Step;
 use crate::wire::{DESCRIPTORS_MAX, Head, Status};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -61,10 +62,22 @@ impl Connection {
             (status, reply)
         };
         link.tidy(Tick::now());
-        outbox.put(request, status, reply);
+        let mut reply = Departing::new(request, status, reply);
+        // Most replies have room at once and nobody before them.
+        let first = outbox.replies.is_empty().then(|| reply.step(link));
+        if matches!(first, Some(Ok(Step::Whole))) {
+            drop(outbox);
+            drop(unsent);
+            link.counters().sent.count();
+            self.barren.store(0, Ordering::Relaxed);
+            reply.depart();
+            return Progress::moved();
+        }
+        outbox.put(reply);
         // Before the client is asked to ring for it.
         outbox.publish();
-        let flushed = outbox.flush(link);
+        let mut flushed = outbox.flush(link);
+        flushed.progress.moved |= matches!(first, Some(Ok(Step::Piece { .. })));
         drop(outbox);
         drop(unsent);
         self.follow(flushed)
@@ -107,12 +120,7 @@ impl Connection {
             self.barren.store(0, Ordering::Relaxed);
         }
         drop(flushed.unsent);
-        for reply in flushed.sent {
-            drop((reply.sending.into_payload(), reply.descriptors));
-            if let Some(after) = reply.after {
-                after.sent();
-            }
-        }
+        flushed.sent.into_iter().for_each(Departing::depart);
         flushed.progress
     }
 }

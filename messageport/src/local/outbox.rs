@@ -2,6 +2,7 @@
 
 use crate::link::Link;
 use crate::message::{After, Reply};
+use crate::ring::Lie;
 use crate::transfer::{Descriptors, Sending, Step};
 use crate::wire::{Head, Kind, Status};
 use bytes::Bytes;
@@ -75,7 +76,46 @@ pub(crate) struct Progress {
     pub(crate) clogged: bool,
 }
 
+impl Progress {
+    /// Something went, and nothing is in the way.
+    pub(super) fn moved() -> Self {
+        Self {
+            moved: true,
+            clogged: false,
+        }
+    }
+}
+
 impl Departing {
+    pub(super) fn new(request: Head, status: Status, reply: Reply) -> Self {
+        let head = Head {
+            kind: Kind::Reply,
+            msgid: request.msgid,
+            aux: status.aux(),
+            conversation: request.conversation,
+            nfds: u16::try_from(reply.descriptors.len()).unwrap_or(u16::MAX),
+        };
+        Self {
+            sending: Sending::new(head, reply.bytes),
+            descriptors: reply.descriptors,
+            after: reply.after,
+        }
+    }
+
+    /// Writes as much of it as there is room for.
+    pub(super) fn step(&mut self, link: &Link) -> Result<Step, Lie> {
+        let descriptors = self.descriptors.as_slice();
+        link.step(link.outgoing(), &mut self.sending, descriptors)
+    }
+
+    /// It is gone: lets go of what it was made of, and then calls whoever wants to know. For a caller without a lock.
+    pub(super) fn depart(self) {
+        drop((self.sending.into_payload(), self.descriptors));
+        if let Some(after) = self.after {
+            after.sent();
+        }
+    }
+
     fn weight(&self) -> usize {
         self.sending.len() + OVERHEAD + self.descriptors.len() * DESCRIPTOR_OVERHEAD
     }
@@ -106,19 +146,7 @@ impl Outbox {
     }
 
     /// Puts a reply behind the others.
-    pub(super) fn put(&mut self, request: Head, status: Status, reply: Reply) {
-        let head = Head {
-            kind: Kind::Reply,
-            msgid: request.msgid,
-            aux: status.aux(),
-            conversation: request.conversation,
-            nfds: u16::try_from(reply.descriptors.len()).unwrap_or(u16::MAX),
-        };
-        let reply = Departing {
-            sending: Sending::new(head, reply.bytes),
-            descriptors: reply.descriptors,
-            after: reply.after,
-        };
+    pub(super) fn put(&mut self, reply: Departing) {
         self.bytes += reply.weight();
         self.replies.push_back(reply);
     }
@@ -140,7 +168,11 @@ impl Outbox {
     /// Puts a status in place of the first reply.
     fn replace(&mut self, status: Status) -> Option<Departing> {
         let reply = self.pop()?;
-        self.put(*reply.sending.head(), status, Reply::empty());
+        self.put(Departing::new(
+            *reply.sending.head(),
+            status,
+            Reply::empty(),
+        ));
         self.replies.rotate_right(1);
         Some(reply)
     }
@@ -149,11 +181,7 @@ impl Outbox {
     pub(super) fn flush(&mut self, link: &Link) -> Flushed {
         let mut flushed = Flushed::default();
         while let Some(reply) = self.replies.front_mut() {
-            match link.step(
-                link.outgoing(),
-                &mut reply.sending,
-                reply.descriptors.as_slice(),
-            ) {
+            match reply.step(link) {
                 Ok(Step::Whole) => {
                     flushed.progress.moved = true;
                     link.counters().sent.count();
