@@ -18,10 +18,31 @@ impl PortCore {
 
     /// The connection whose turn it is.
     pub(crate) fn next_ready(&self) -> Option<Arc<Connection>> {
+        self.next_turn().map(|(connection, _)| connection)
+    }
+
+    /// The connection whose turn it is, and how many are behind it.
+    pub(crate) fn next_turn(&self) -> Option<(Arc<Connection>, usize)> {
         let mut state = self.lock();
         let connection = state.ready.pop_front()?;
         connection.listed.store(false, Ordering::Release);
-        Some(connection)
+        Some((connection, state.ready.len()))
+    }
+
+    /// Takes a connection off the ready list, if it is there.
+    pub(crate) fn strike_out(&self, connection: &Arc<Connection>) {
+        if !connection.is_listed() {
+            return;
+        }
+        let mut state = self.lock();
+        let place = state
+            .ready
+            .iter()
+            .position(|other| Arc::ptr_eq(other, connection));
+        let struck = place.and_then(|place| state.ready.remove(place));
+        connection.listed.store(false, Ordering::Release);
+        drop(state);
+        drop(struck);
     }
 
     pub(crate) fn has_ready(&self) -> bool {
@@ -115,35 +136,35 @@ impl PortCore {
     /// A connection has nothing more to say. The few that were served last stay awake: whoever serves the port looks at
     /// them before it sleeps. The others are told to ring at once, and so are all if several threads serve the port, of
     /// which each may be kept from looking.
-    fn drained(&self, connection: Arc<Connection>) -> Drained {
+    fn drained(&self, connection: &Arc<Connection>) -> Drained {
         let mut state = self.lock();
         if state
             .awake
             .iter()
-            .any(|other| Arc::ptr_eq(other, &connection))
+            .any(|other| Arc::ptr_eq(other, connection))
         {
             return Drained::Awake;
         }
         if state.awake.len() < AWAKE_MAX && !self.is_spread() {
-            state.awake.push(connection);
+            state.awake.push(Arc::clone(connection));
             return Drained::Awake;
         }
         drop(state);
         if connection.link().is_some_and(Link::announce) {
-            self.enlist(connection);
+            self.enlist(Arc::clone(connection));
             return Drained::Ready;
         }
         Drained::Asleep
     }
 
     /// A client has nothing to say for now. One that is gone is let go of, unless a handler is running for it.
-    pub(crate) fn rest(&self, connection: Arc<Connection>) -> Drained {
+    pub(crate) fn rest(&self, connection: &Arc<Connection>) -> Drained {
         let gone = |link: &Link| link.is_dead() && !link.has_data();
         if connection.link().is_some_and(gone) {
             if connection.is_running() {
-                self.set_aside(&connection);
+                self.set_aside(connection);
             } else {
-                self.dismiss(&connection);
+                self.dismiss(connection);
             }
             return Drained::Asleep;
         }

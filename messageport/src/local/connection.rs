@@ -100,6 +100,7 @@ impl Connection {
     }
 
     /// Takes the next record of the client.
+    #[inline]
     pub(crate) fn take(&self) -> Result<Arrival, Breach> {
         let Some(link) = self.link() else {
             return Ok(Arrival::Nothing);
@@ -109,6 +110,11 @@ impl Connection {
             self.barren.store(0, Ordering::Relaxed);
         }
         arrival
+    }
+
+    /// Whether it is on the ready list, for a thread that knows that nobody else is about to change that.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
     }
 
     /// The bell was rung; says whether it has been rung for nothing too often.

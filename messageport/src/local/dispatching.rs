@@ -177,7 +177,7 @@ impl Dispatcher {
                 continue;
             }
             match connection.take() {
-                Ok(Arrival::Nothing) => drop(core.rest(connection)),
+                Ok(Arrival::Nothing) => drop(core.rest(&connection)),
                 Ok(Arrival::Held(_)) => core.hold(&connection),
                 Ok(arrival) => {
                     let message = matches!(arrival, Arrival::Message(_));

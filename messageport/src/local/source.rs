@@ -39,42 +39,70 @@ where
     fn serve(&self, cx: &mut Cx<'_, '_>) {
         // Once for all: it is not called any more when the port is invalid, and let go of here then.
         let handler = self.serving.handler().get();
-        let mut served = false;
-        for _ in 0..RECORDS_PER_PASS {
-            if !self.core.is_valid() {
-                return;
-            }
-            let Some(connection) = self.core.next_ready() else {
+        let mut round = Round {
+            left: RECORDS_PER_PASS,
+            served: false,
+        };
+        while round.left > 0 {
+            let Some((connection, rivals)) = self.core.next_turn() else {
                 return;
             };
-            if connection.flush().clogged {
-                self.core.look_later(&connection);
-            }
-            if self.core.is_choked(&connection) {
-                continue;
-            }
-            match connection.take() {
-                Ok(Arrival::Nothing) if served && self.linger(cx, &connection) => {
-                    self.core.enlist(connection);
+            // Without a rival it keeps its place in the list from one record to the next.
+            let most = if rivals == 0 { round.left } else { 1 };
+            for _ in 0..most {
+                if !self.core.is_valid() {
+                    return;
                 }
-                Ok(Arrival::Nothing) => self.rest(cx, connection),
-                Ok(Arrival::Held(_)) => self.core.hold(&connection),
-                Ok(arrival) => {
-                    served = true;
-                    self.put_back(cx, &connection);
-                    self.serving
-                        .arrived_for(handler.as_deref(), &connection, arrival);
-                }
-                Err(Breach::Over) => {}
-                Err(breach) => {
-                    tracing::warn!(port = %self.core.label, %breach, "a client breaks the rules");
-                    self.core.dismiss(&connection);
+                round.left -= 1;
+                if !self.serve_one(cx, handler.as_deref(), &connection, &mut round)
+                    || self.core.is_spread()
+                {
+                    break;
                 }
             }
         }
         if self.core.has_ready() {
             cx.signal();
         }
+    }
+
+    /// Serves one record of a client. Returns whether there was one.
+    fn serve_one(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        handler: Option<&H>,
+        connection: &Arc<Connection>,
+        round: &mut Round,
+    ) -> bool {
+        if connection.flush().clogged {
+            self.core.look_later(connection);
+        }
+        if self.core.is_choked(connection) {
+            return false;
+        }
+        match connection.take() {
+            Ok(Arrival::Nothing) => {
+                self.core.strike_out(connection);
+                if round.served && self.linger(cx, connection) {
+                    self.core.enlist(Arc::clone(connection));
+                } else {
+                    self.rest(cx, connection);
+                }
+            }
+            Ok(Arrival::Held(_)) => self.core.hold(connection),
+            Ok(arrival) => {
+                round.served = true;
+                self.put_back(cx, connection);
+                self.serving.arrived_for(handler, connection, arrival);
+                return true;
+            }
+            Err(Breach::Over) => {}
+            Err(breach) => {
+                tracing::warn!(port = %self.core.label, %breach, "a client breaks the rules");
+                self.core.dismiss(connection);
+            }
+        }
+        false
     }
 
     /// Looks for a moment whether a client that was just served, and is at work on another processor, has more to say: a
@@ -96,7 +124,9 @@ where
     /// Before a handler is called: what else there is must not wait for it, if somebody else could see to it.
     fn put_back(&self, cx: &mut Cx<'_, '_>, connection: &Arc<Connection>) {
         if !self.core.is_spread() {
-            self.core.enlist(Arc::clone(connection));
+            if !connection.is_listed() {
+                self.core.enlist(Arc::clone(connection));
+            }
             // A handler that runs the loop is to find there what is still to be served here.
             return cx.look_before_sleep();
         }
@@ -110,7 +140,7 @@ where
     }
 
     /// A connection has nothing more to say for now.
-    fn rest(&self, cx: &mut Cx<'_, '_>, connection: Arc<Connection>) {
+    fn rest(&self, cx: &mut Cx<'_, '_>, connection: &Arc<Connection>) {
         if let Some(link) = connection.link() {
             self.spin.expect(link.page());
         }
@@ -217,9 +247,17 @@ where
     }
 }
 
+/// What one perform serves.
+struct Round {
+    /// How many more records may be looked for.
+    left: u32,
+    /// Whether there was any.
+    served: bool,
+}
+
 const HUB: Token = Token(0);
 const BELLS: Token = Token(1);
 /// How many records are taken, of all clients together, before the loop looks at anything else.
-const RECORDS_PER_PASS: usize = 64;
+const RECORDS_PER_PASS: u32 = 64;
 /// How often it looks for one more before it leaves the loop to others: a microsecond or two.
 const LINGERING: u32 = 64;
