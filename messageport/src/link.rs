@@ -203,10 +203,12 @@ impl Link {
     /// # Errors
     ///
     /// The peer broke the rules; the link is of no more use.
+    #[inline]
     pub(crate) fn take(&self) -> Result<Arrival, Breach> {
         self.take_with(&|head| self.claim(head))
     }
 
+    #[inline]
     fn take_with(&self, claim: &dyn Fn(&Head) -> Claim) -> Result<Arrival, Breach> {
         let mut incoming = self.incoming();
         let arrival = incoming.next_with(claim)?;

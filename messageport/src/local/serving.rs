@@ -89,17 +89,14 @@ where
             return self.core.counters.discarded.count();
         }
         self.core.counters.received.count();
-        let port = LocalPort::of(port);
+        // It may be the last to hold the port, which then ends as if the handler had said so.
         let message = Message::new(
             head,
             (Payload(payload), descriptors),
             Arc::clone(connection),
-            port.clone(),
+            LocalPort::of(port),
         );
         running.reply = Some(handler(message).into());
-        // Before what may be the last to hold the port.
-        drop(running);
-        drop(port);
     }
 }
 

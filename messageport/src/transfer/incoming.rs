@@ -48,6 +48,7 @@ impl Incoming {
     /// # Errors
     ///
     /// A [`Breach`] of the rules by the sender, now or earlier; nothing more is taken from it.
+    #[inline]
     pub(crate) fn next_with(&mut self, claim: &dyn Fn(&Head) -> Claim) -> Result<Arrival, Breach> {
         self.breach.map_or(Ok(()), Err)?;
         let arrival = self.take(claim);
@@ -119,10 +120,14 @@ impl Incoming {
             }
         }
         let arrival = match order.judge(record.header())? {
-            Verdict::Whole => {
-                let descriptors = std::mem::take(claimed);
-                whole(&record).map(|payload| Arrival::message(head, payload, descriptors))
-            }
+            // What nearly every record is: on its way out from here, since each further move of it costs.
+            Verdict::Whole => match whole(&record) {
+                Ok(payload) => {
+                    record.release();
+                    return Ok(Arrival::message(head, payload, std::mem::take(claimed)));
+                }
+                Err(no_memory) => Err(no_memory),
+            },
             Verdict::Begins => {
                 *kept = std::mem::take(claimed);
                 gather(&record, gathered, total).map(|()| Arrival::Begun(head))
