@@ -150,7 +150,8 @@ impl SocketOptions {
 
     /// Sockets that send: how much may wait to be sent. At `high` bytes nothing more is taken; when no more than `low`
     /// wait after that, the callback is told that there is room. One `send` may lead beyond the high mark, so a large
-    /// piece is never refused for its size alone. Every piece counts 128 bytes beside its own.
+    /// piece is never refused for its size alone. Every piece counts 128 bytes beside its own, and each completion that has
+    /// not been called yet counts 128.
     #[must_use]
     pub fn outbox(mut self, low: usize, high: usize) -> Self {
         let high = high.max(1);

@@ -105,8 +105,9 @@ impl<C> Outbox<C> {
 
     /// Whether another piece is taken. From here on a refused sender is told when there is room again.
     pub(crate) fn has_room(&mut self) -> bool {
-        self.full |= self.weight >= self.marks.high;
-        self.weight < self.marks.high
+        let has_room = self.kept() < self.marks.high;
+        self.full |= !has_room;
+        has_room
     }
 
     pub(crate) fn push(&mut self, piece: Piece<C>) {
@@ -128,9 +129,14 @@ impl<C> Outbox<C> {
         self.weight
     }
 
+    /// What waits, and what it takes to keep the news of what has gone: they are as much in the way if nobody hears them.
+    fn kept(&self) -> usize {
+        self.weight + self.told.len() * PIECE_BYTES
+    }
+
     /// Whether nothing lies above the low mark.
     pub(crate) fn is_low(&self) -> bool {
-        self.weight <= self.marks.low
+        self.kept() <= self.marks.low
     }
 
     /// Whether somebody was refused, and has not been told since that there is room.

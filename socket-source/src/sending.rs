@@ -195,10 +195,17 @@ impl Read for &Socket {
 /// [`send`](Socket::send) has to go first.
 impl Write for &Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.shared().lock().is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
+        if !self.is_valid() {
+            return Err(io::ErrorKind::NotConnected.into());
         }
-        let sent = self.native(|native| sys::send(native, &[io::IoSlice::new(bytes)]));
+        let sent = self.shared().with(|native| {
+            // Held, so that no piece of another thread is begun in between.
+            let outbox = self.shared().lock();
+            if !outbox.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            sys::send(native, &[io::IoSlice::new(bytes)])
+        });
         sent.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
     }
 

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod batches;
+mod completions;
 mod connecting;
 mod datagrams;
 mod ending;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use runloop::{Mode, OnPanic, RunLoop};
+use runloop::{Mode, RunLoop};
 use socket_source::{AtEnd, Callbacks, SendError, Socket, SocketOptions, StreamEvent, TakeError};
 use tests::{Log, Watchdog};
 
@@ -15,7 +15,7 @@ use crate::{drain, is_closed, listener, pass, recorded, run};
 const NOTHING: [&str; 0] = [];
 
 /// A stream that is kept, and writes down everything but bytes.
-fn sender(options: SocketOptions, log: &Log) -> (Socket, UnixStream) {
+pub(crate) fn sender(options: SocketOptions, log: &Log) -> (Socket, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let log = log.clone();
     let socket = Socket::reading_with(options, ours, move |_, _, event| match event {
@@ -44,12 +44,12 @@ fn send_until_full(socket: &Socket, from: usize, piece: usize) -> usize {
     }
 }
 
-fn byte_at(place: usize) -> u8 {
+pub(crate) fn byte_at(place: usize) -> u8 {
     u8::try_from(place % 251).unwrap()
 }
 
 /// Reads what there is; says how much, and that it continues the pattern.
-fn take(mut stream: &UnixStream, from: usize) -> usize {
+pub(crate) fn take(mut stream: &UnixStream, from: usize) -> usize {
     stream.set_nonblocking(true).unwrap();
     let (mut room, mut taken) = (vec![0; 65_536], 0);
     while let Ok(count @ 1..) = stream.read(&mut room) {
@@ -109,72 +109,6 @@ fn a_slow_reader_gets_everything_and_the_sender_gets_back_pressure() {
     assert_eq!((read, socket.unsent()), (sent, 0), "no more and no less");
     assert!(is_closed(&theirs), "the end follows");
     socket.invalidate();
-}
-
-#[test]
-fn completions_come_once_in_order_when_the_system_has_all_of_a_piece() {
-    let _watchdog = Watchdog::new();
-    let log = Log::new();
-    let (socket, theirs) = sender(SocketOptions::new().outbox(0, 4 << 20), &log);
-    let mut total = 0;
-    for number in 0..100 {
-        let told = log.clone();
-        let bytes: Vec<u8> = (total..total + 20_000).map(byte_at).collect();
-        total += bytes.len();
-        let then = move |_: &RunLoop, _: &Socket, sent: Result<(), socket_source::Unsent>| {
-            told.add(format!("{number} {}", sent.is_ok()));
-        };
-        socket.send_then(bytes, then).unwrap();
-    }
-    assert_eq!(log.take(), NOTHING, "never inside of the call");
-    pass();
-    assert!(log.count() < 100, "what waits is not told of");
-    let mut read = 0;
-    while read < total {
-        read += take(&theirs, read);
-        pass();
-    }
-    pass();
-    let expected: Vec<_> = (0..100).map(|number| format!("{number} true")).collect();
-    assert_eq!(log.take(), expected);
-    socket.invalidate();
-}
-
-#[test]
-fn pieces_that_never_go_are_told_of_and_the_break_after_what_had_come() {
-    let _watchdog = Watchdog::new();
-    let log = Log::new();
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let socket = recorded(SocketOptions::new().paused(), ours, &log);
-    for number in 0..3 {
-        let told = log.clone();
-        let then = move |_: &RunLoop, _: &Socket, sent: Result<(), socket_source::Unsent>| {
-            told.add(format!(
-                "{number} {:?}",
-                sent.map_err(|unsent| unsent.kind())
-            ));
-        };
-        socket.send_then(vec![0; 300_000], then).unwrap();
-    }
-    theirs.write_all(b"last words").unwrap();
-    drop(theirs);
-    pass();
-    let broken = "Err(BrokenPipe)";
-    let told: Vec<_> = (0..3).map(|number| format!("{number} {broken}")).collect();
-    assert_eq!(log.take(), told);
-    match socket.send("more") {
-        Err(SendError::Broken(bytes)) => assert_eq!(bytes, "more"),
-        other => panic!("{other:?}"),
-    }
-    socket.resume();
-    run();
-    let told = log.take();
-    assert_eq!(told[0], "last words", "nothing that had come is lost");
-    assert!(
-        told[1].starts_with("Failed(Reset"),
-        "and no clean end: {told:?}"
-    );
-    assert!(!socket.is_valid(), "the end of it");
 }
 
 #[test]
@@ -331,28 +265,6 @@ fn a_write_of_ones_own_does_not_overtake_what_waits() {
 }
 
 #[test]
-fn a_panic_in_a_completion_leaves_the_others_to_be_told() {
-    let _watchdog = Watchdog::new();
-    let log = Log::new();
-    let options = SocketOptions::new().on_panic(OnPanic::Keep);
-    let (socket, theirs) = sender(options, &log);
-    for number in 0..3 {
-        let told = log.clone();
-        let then = move |_: &RunLoop, _: &Socket, _| {
-            assert_ne!(number, 1, "on purpose");
-            told.add(format!("{number}"));
-        };
-        socket.send_then("x", then).unwrap();
-    }
-    let panicked = std::panic::catch_unwind(pass);
-    assert!(panicked.is_err(), "it unwinds out of the run");
-    pass();
-    assert_eq!(log.take(), ["0", "2"]);
-    socket.invalidate();
-    drop(theirs);
-}
-
-#[test]
 fn no_signal_comes_from_a_peer_that_is_gone() {
     let _watchdog = Watchdog::new();
     let came = Arc::new(AtomicBool::new(false));
@@ -397,4 +309,46 @@ fn the_destructor_of_what_was_sent_may_use_the_socket() {
     assert_eq!(log.take(), ["Writable"]);
     socket.invalidate();
     drop(theirs);
+}
+
+#[test]
+fn a_write_of_ones_own_does_not_tear_what_another_thread_sends() {
+    let _watchdog = Watchdog::new();
+    let (socket, theirs) = sender(SocketOptions::new().outbox(0, 64 << 20), &Log::new());
+    let sending = socket.clone();
+    // None of them goes at once.
+    let (pieces, piece) = (50, 400_000);
+    let sender = std::thread::spawn(move || {
+        for _ in 0..pieces {
+            sending.send(vec![b'p'; piece]).unwrap();
+            tests::wait_until(|| sending.unsent() == 0);
+        }
+    });
+    let handle = RunLoop::current().handle();
+    let reader = std::thread::spawn(move || {
+        let (mut theirs, mut room, mut sent, mut torn) = (theirs, [0; 50_000], 0, 0);
+        while sent < pieces * piece {
+            let count = theirs.read(&mut room).unwrap();
+            for &byte in &room[..count] {
+                sent += usize::from(byte == b'p');
+                torn += usize::from(byte == b'w' && sent % piece != 0);
+            }
+        }
+        handle.stop().unwrap();
+        (theirs, torn)
+    });
+    let writing = socket.clone();
+    let over = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&over);
+    let writer = std::thread::spawn(move || {
+        while !until.load(Ordering::SeqCst) {
+            drop((&writing).write(b"w"));
+        }
+    });
+    run();
+    over.store(true, Ordering::SeqCst);
+    assert_eq!(reader.join().unwrap().1, 0, "in the middle of a piece");
+    sender.join().unwrap();
+    writer.join().unwrap();
+    socket.invalidate();
 }
