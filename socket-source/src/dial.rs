@@ -73,11 +73,11 @@ impl Dial {
         }
     }
 
-    /// Goes on as far as it gets without waiting. `native` is the socket of the last attempt.
+    /// Goes on as far as it gets without waiting. `native` is the socket of the last attempt, and whether it is ready.
     pub(crate) fn advance(
         &mut self,
         now: Instant,
-        native: Option<&Socket>,
+        (native, is_ready): (Option<&Socket>, bool),
         source: &SourceHandle,
     ) -> Step {
         if let Stage::Unbegun(target) = &self.stage {
@@ -93,6 +93,10 @@ impl Dial {
         if matches!(self.stage, Stage::Trying) {
             match native.map_or(Ok(false), sys::is_connected) {
                 Ok(true) => return Step::Connected,
+                // It would be ready for ever: nobody has begun to connect it, or somebody else has taken the error.
+                Ok(false) if is_ready => {
+                    self.failed(io::Error::from(io::ErrorKind::NotConnected).into());
+                }
                 Ok(false) if self.again.is_none_or(|again| now < again) => return self.wait(now),
                 Ok(false) => self.failed(ConnectError::TimedOut),
                 Err(error) => self.failed(error.into()),
@@ -148,11 +152,11 @@ impl Dial {
 
     /// Begins an attempt at the first address that lets it begin.
     fn try_next(&mut self, now: Instant) -> Step {
-        if self.again.is_some_and(|again| now < again) {
-            return Step::Wait;
-        }
         if self.end.is_some_and(|end| now >= end) {
             return Step::Failed(ConnectError::TimedOut);
+        }
+        if self.again.is_some_and(|again| now < again) {
+            return Step::Wait;
         }
         while let Some(address) = self.addresses.pop_front() {
             match sys::connect(&address, &self.options) {

@@ -128,7 +128,7 @@ struct SocketSource<K> {
 impl<K: Kind> SocketSource<K> {
     /// Does all there is to do: connected, incoming, outgoing, in this order.
     fn turn(&self, cx: &mut Cx<'_, '_>, turn: &Turn<'_>, readiness: Readiness) {
-        if self.shared.phase() == Phase::Dialing && !self.dial(cx, turn) {
+        if self.shared.phase() == Phase::Dialing && !self.dial(cx, turn, readiness) {
             return;
         }
         let has_come = has_come(readiness) || self.shared.is_undelivered();
@@ -137,8 +137,10 @@ impl<K: Kind> SocketSource<K> {
                 Next::Again => {}
                 Next::Rest(rest) => self.rest(cx, rest),
                 Next::End(AtEnd::Keep) => self.shared.set_phase(Phase::Ended),
-                Next::End(AtEnd::Invalidate) => self.shared.set_phase(Phase::Closing),
-                Next::Invalidate => return turn.socket.invalidate(),
+                Next::End(AtEnd::Invalidate) if self.is_needed() => {
+                    self.shared.set_phase(Phase::Closing);
+                }
+                Next::End(AtEnd::Invalidate) | Next::Invalidate => return turn.socket.invalidate(),
             }
         }
         if K::MANNER != Manner::Never && turn.is_here() {
@@ -147,11 +149,11 @@ impl<K: Kind> SocketSource<K> {
     }
 
     /// Goes on connecting; says whether the socket is connected now, its callback has been told, and the turn goes on.
-    fn dial(&self, cx: &mut Cx<'_, '_>, turn: &Turn<'_>) -> bool {
+    fn dial(&self, cx: &mut Cx<'_, '_>, turn: &Turn<'_>, readiness: Readiness) -> bool {
         if !turn.socket.enabled().contains(Callbacks::CONNECT) {
             return false;
         }
-        let Some(outcome) = self.advance(cx, turn.socket) else {
+        let Some(outcome) = self.advance(cx, turn.socket, !readiness.is_empty()) else {
             return false;
         };
         if outcome.is_ok() {
@@ -166,14 +168,20 @@ impl<K: Kind> SocketSource<K> {
         turn.is_here()
     }
 
-    fn advance(&self, cx: &mut Cx<'_, '_>, socket: &Socket) -> Option<Result<(), ConnectError>> {
+    fn advance(
+        &self,
+        cx: &mut Cx<'_, '_>,
+        socket: &Socket,
+        is_ready: bool,
+    ) -> Option<Result<(), ConnectError>> {
         // It is gone when what the options say has panicked.
         let Some(mut dial) = self.dial.take() else {
             let gone = io::Error::from(io::ErrorKind::Other);
             return Some(Err(ConnectError::Failed(gone)));
         };
         let native = self.shared.share();
-        let step = dial.advance(RunLoop::now(), native.as_deref(), socket.handle());
+        let attempt = (native.as_deref(), is_ready);
+        let step = dial.advance(RunLoop::now(), attempt, socket.handle());
         drop(native);
         let mut outcome = match step {
             Step::Wait => None,
@@ -254,6 +262,12 @@ impl<K: Kind> SocketSource<K> {
         true
     }
 
+    /// Whether something is still to be sent or told, or somebody waits for room to send more.
+    fn is_needed(&self) -> bool {
+        let outbox = self.shared.lock();
+        !outbox.is_done() || outbox.is_awaited()
+    }
+
     fn rest(&self, cx: &mut Cx<'_, '_>, rest: Duration) {
         if self.shared.phase() == Phase::Serving {
             self.shared.set_phase(Phase::Resting);
@@ -284,8 +298,8 @@ impl<K: Kind> Source for SocketSource<K> {
             None if phase == Phase::Dialing => {}
             None => return Err(io::ErrorKind::NotConnected.into()),
         }
-        if phase == Phase::Dialing {
-            // Begins, or sets the deadline again.
+        if matches!(phase, Phase::Dialing | Phase::Closing) {
+            // Begins, or sets the deadline again; or has nothing left that keeps it from its end.
             cx.signal();
         }
         Ok(())

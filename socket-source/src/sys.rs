@@ -5,9 +5,11 @@
 
 mod several;
 
+use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 
 use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::net::sockopt::{socket_acceptconn, socket_type};
@@ -93,6 +95,14 @@ pub(crate) fn is_connected(socket: &Socket) -> io::Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether this is a socket that is connected, or may be some time: neither a listener nor one for datagrams from anybody.
+pub(crate) fn has_connection(socket: &Socket) -> bool {
+    match socket_type(socket) {
+        Ok(SocketType::DGRAM) => socket.peer_addr().is_ok(),
+        _ => socket_acceptconn(socket) != Ok(true),
     }
 }
 
@@ -182,8 +192,12 @@ fn address(address: &SocketAddrAny) -> Option<SockAddr> {
         return Some(internet.into());
     }
     let unix = SocketAddrUnix::try_from(address.clone()).ok()?;
-    let path = unix.path()?;
-    SockAddr::unix(std::str::from_utf8(path.to_bytes()).ok()?).ok()
+    // An abstract name is written with a zero byte before it.
+    let name = match unix.abstract_name() {
+        Some(name) => [&[0], name].concat(),
+        None => unix.path_bytes()?.to_vec(),
+    };
+    SockAddr::unix(OsString::from_vec(name)).ok()
 }
 
 /// The next connection that waits at a listening socket, close-on-exec and non-blocking from its first moment:

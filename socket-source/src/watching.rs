@@ -22,7 +22,8 @@ impl Socket {
     /// `kinds` are enabled at first. [`Callbacks::READ`] calls back as long as something is there to be read, the end of a
     /// stream included: read it, or disable it. [`Callbacks::WRITE`] calls back once each time it is enabled; with
     /// [`Reenable::Automatically`](crate::Reenable) as long as there is room, which is nearly always.
-    /// [`Callbacks::CONNECT`] calls back once; for a socket that is connected already, at once.
+    /// [`Callbacks::CONNECT`] calls back once; for a socket that is connected already, at once, and with a failure for a
+    /// stream that nobody has begun to connect. It is ignored for a listener, and for datagrams without a peer.
     ///
     /// Counterpart: `CFSocketCreateWithNative` with `kCFSocketReadCallBack`, `kCFSocketWriteCallBack` and
     /// `kCFSocketConnectCallBack`. The error of a failed connection is always taken and told (`kCFSocketLeaveErrors` would
@@ -88,7 +89,7 @@ impl Socket {
         perform: impl FnMut(&RunLoop, &Self, WatchEvent) + 'static,
     ) -> Result<Self, AdoptError> {
         let native = sys::adopt_any(socket.into())?;
-        let dials = kinds.contains(Callbacks::CONNECT);
+        let dials = kinds.contains(Callbacks::CONNECT) && sys::has_connection(&native);
         let dial = dials.then(|| Dial::begun(options.clone()));
         let phase = if dials {
             Phase::Dialing

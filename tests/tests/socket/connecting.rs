@@ -12,7 +12,7 @@ use socket_source::{
 };
 use tests::{Log, Watchdog, in_own_process, open_descriptors};
 
-use crate::{Place, anywhere, pass, run};
+use crate::{Place, anywhere, count_passes, pass, run};
 
 /// A connecting socket in the default mode that writes down what it is told, and stops the loop each time.
 fn dialled(options: SocketOptions, target: impl Into<Target>, log: &Log) -> Socket {
@@ -210,11 +210,18 @@ fn a_unix_listener_with_a_full_queue_is_tried_until_there_is_room_or_no_time() {
     let first = Native::new(Domain::UNIX, Type::STREAM, None).unwrap();
     first.connect(&address).unwrap();
     let log = Log::new();
-    let limit = Duration::from_millis(30);
+    // Its end comes long before it would be tried again.
+    let limit = Duration::from_millis(20);
     let options = SocketOptions::new().connect_timeout(limit);
     dialled(options, address.clone(), &log);
+    let (passes, _observer) = count_passes();
     run();
     assert_eq!(log.take(), ["timed out"]);
+    assert!(
+        passes.get() < 20,
+        "it sleeps in between: {} passes",
+        passes.get()
+    );
 
     let socket = dialled(SocketOptions::new(), address, &log);
     pass();

@@ -1,6 +1,8 @@
 //! Datagrams come whole, with their sender, and as they are wanted; what goes wrong with one says nothing of the next.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 
 use runloop::{Mode, RunLoop};
@@ -105,6 +107,35 @@ fn every_datagram_comes_with_its_sender_who_can_be_answered() {
     named.send_to(b"somebody", place.path("server")).unwrap();
     pass();
     assert_eq!(named.recv(&mut room).unwrap(), 8, "answered by its path");
+    socket.invalidate();
+}
+
+#[test]
+fn a_sender_with_an_abstract_name_or_one_that_is_no_text_is_answered() {
+    let _watchdog = Watchdog::new();
+    let place = Place::new("names");
+    let address = SockAddr::unix(place.path("server")).unwrap();
+    let socket = Socket::binding(address, |_, socket, event| {
+        let DatagramEvent::Received(datagram) = event else {
+            panic!("{event:?}");
+        };
+        let from = datagram.from().cloned().expect("it has a name");
+        socket.send_to(datagram.into_bytes(), from).unwrap();
+    });
+    let socket = socket.unwrap();
+    RunLoop::current().add(&socket, Mode::DEFAULT).unwrap();
+    let name = format!("socket-tests-{}", std::process::id());
+    let name = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    let no_text = place
+        .path("")
+        .join(std::ffi::OsStr::from_bytes(b"no\xfftext"));
+    let no_text = std::os::unix::net::SocketAddr::from_pathname(no_text).unwrap();
+    for name in [name, no_text] {
+        let client = UnixDatagram::bind_addr(&name).unwrap();
+        client.send_to(b"hello", place.path("server")).unwrap();
+        pass();
+        assert_eq!(client.recv(&mut [0; 16]).unwrap(), 5, "{name:?}");
+    }
     socket.invalidate();
 }
 

@@ -1,7 +1,7 @@
 //! The kinds of callback: what each is told, in which order, and how each is enabled and disabled by itself.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 
 use runloop::{Mode, RunLoop};
@@ -338,4 +338,63 @@ fn what_a_socket_is_asked_for_is_done_by_its_native_form() {
     assert!(!socket.is_valid() && size(&socket).is_none(), "gone");
     drop(taken);
     assert!(is_closed(&theirs), "and closed with what was taken");
+}
+
+#[test]
+fn a_socket_that_nobody_connects_says_so_instead_of_keeping_the_loop_busy() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let native = Native::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let kinds = Callbacks::CONNECT | Callbacks::READ;
+    let socket = watched(SocketOptions::new(), native, kinds, &log, |_, _, event| {
+        let WatchEvent::ConnectFailed(ConnectError::Failed(error)) = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::NotConnected);
+    });
+    (0..3).for_each(|_| pass());
+    assert_eq!(log.take().len(), 1, "once");
+    assert!(!socket.is_valid(), "there will be no connection");
+}
+
+#[test]
+fn connected_is_a_kind_that_listeners_and_datagrams_without_a_peer_never_have() {
+    let _watchdog = Watchdog::new();
+    let log = Log::new();
+    let kinds = Callbacks::CONNECT | Callbacks::READ;
+    let datagrams = UdpSocket::bind(anywhere()).unwrap();
+    let to = datagrams.local_addr().unwrap();
+    let client = UdpSocket::bind(anywhere()).unwrap();
+    let socket = watched(
+        SocketOptions::new(),
+        datagrams,
+        kinds,
+        &log,
+        |_, socket, _| {
+            socket.pause();
+        },
+    );
+    client.send_to(b"x", to).unwrap();
+    assert_eq!(pass_until(&log, 1), ["Readable"]);
+    socket.invalidate();
+
+    let listener = TcpListener::bind(anywhere()).unwrap();
+    let to = listener.local_addr().unwrap();
+    let socket = watched(
+        SocketOptions::new(),
+        listener,
+        kinds,
+        &log,
+        |_, socket, _| {
+            socket.pause();
+        },
+    );
+    let _client = TcpStream::connect(to).unwrap();
+    assert_eq!(pass_until(&log, 1), ["Readable"]);
+    socket.invalidate();
+
+    client.connect(to).unwrap();
+    let socket = watched(SocketOptions::new(), client, kinds, &log, |_, _, _| ());
+    assert_eq!(pass_until(&log, 1), ["Connected"], "it has a peer");
+    socket.invalidate();
 }
