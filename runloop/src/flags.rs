@@ -212,6 +212,38 @@ mod loom_tests {
         });
     }
 
+    /// The notice that the loop heeds is of a signal that it has found before: what comes meanwhile posts no other one
+    /// until the mark is taken back, and so must be seen after that.
+    fn no_signal_is_lost_beside_a_stale_notice(further: bool) {
+        loom::model(move || {
+            let stage = Arc::new(Stage {
+                flags: Flags::new(),
+                mark: further.then(Mark::new),
+                done: AtomicUsize::new(0),
+                notices: AtomicUsize::new(0),
+                sleep: Sleep::new(),
+                bell: Notify::new(),
+            });
+            stage.signal();
+            assert!(stage.flags.take_signal(), "found, and its notice is there");
+            let other = Arc::clone(&stage);
+            let other = thread::spawn(move || other.signal());
+            while !(stage.sleep_and_heed() && stage.flags.take_signal()) {}
+            assert_eq!(stage.done.load(Ordering::Relaxed), 2, "seen");
+            other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_no_signal_is_lost_beside_a_stale_notice_to_the_first_loop() {
+        no_signal_is_lost_beside_a_stale_notice(false);
+    }
+
+    #[test]
+    fn loom_no_signal_is_lost_beside_a_stale_notice_to_a_further_loop() {
+        no_signal_is_lost_beside_a_stale_notice(true);
+    }
+
     #[test]
     fn loom_no_signal_of_two_threads_is_lost_on_the_way_to_the_first_loop() {
         no_signal_is_lost(false);
