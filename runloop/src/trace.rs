@@ -141,7 +141,6 @@ impl Drop for Stopwatch<'_> {
     fn drop(&mut self) {
         let timing = &self.run_loop.core.timing;
         timing.inside.set(self.inside);
-        timing.last.set(None);
         // A callback that panics is told of in another way, and a listener that panicked now would end the process.
         if thread::panicking() {
             return;

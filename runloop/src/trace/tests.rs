@@ -44,6 +44,25 @@ fn the_clock_is_read_once_for_each_callback_and_only_while_somebody_wants_to_kno
 }
 
 #[test]
+fn a_run_inside_a_callback_reads_the_clock_as_often_as_any_other() {
+    let inner = Mode::new("trace.inner");
+    let run_loop = RunLoop::current();
+    let sources: Vec<Signalled> = (0..SOURCES).map(|_| Signalled::new(|_| {})).collect();
+    for source in &sources {
+        run_loop.add(source, inner).unwrap();
+    }
+    let outer = Signalled::new(move |run_loop| {
+        sources.iter().for_each(Signalled::signal);
+        let run = run_loop.run_in_mode(inner, Limit::Now, ReturnAfter::Limit);
+        assert_eq!(run.unwrap(), Outcome::TimedOut, "one pass");
+    });
+    run_loop.add(&outer, Mode::DEFAULT).unwrap();
+    run_loop.set_measuring(true);
+    let reads = reads_of_a_pass(&[outer]);
+    assert_eq!(reads, SOURCES + 1 + 2, "one more for each of the two");
+}
+
+#[test]
 fn the_clock_is_read_for_sources_with_a_rate_limit_and_for_no_others() {
     let mut sources: Vec<Signalled> = (0..SOURCES).map(|_| add(SourceOptions::new())).collect();
     let hour = Duration::from_secs(3_600);
