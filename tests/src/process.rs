@@ -7,7 +7,8 @@ use std::process::{Command, ExitStatus};
 
 /// Runs a block in a process in which no other test runs: this test binary, started again for this one test.
 ///
-/// The test fails if the block panics there, or if the process ends in any other way than by passing.
+/// The test fails if the block panics there, or if the process ends in any other way than by passing. After `under` there may
+/// be the words of a program that starts it, such as a shell that changes what is inherited.
 ///
 /// ```no_run
 /// #[test]
@@ -21,14 +22,17 @@ use std::process::{Command, ExitStatus};
 /// ```
 #[macro_export]
 macro_rules! in_own_process {
-    ($body:block) => {{
+    ($body:block) => {
+        $crate::in_own_process!(under [], $body)
+    };
+    (under $wrapper:expr, $body:block) => {{
         fn here() {}
-        $crate::run_in_own_process(std::any::type_name_of_val(&here), || $body);
+        $crate::run_in_own_process(std::any::type_name_of_val(&here), &$wrapper, || $body);
     }};
 }
 
 /// What [`in_own_process!`] does; `place` is the path of an item inside the test.
-pub fn run_in_own_process(place: &str, body: impl FnOnce()) {
+pub fn run_in_own_process(place: &str, wrapper: &[&str], body: impl FnOnce()) {
     let inside = place
         .split_once("::")
         .and_then(|(_, rest)| rest.rsplit_once("::"));
@@ -37,7 +41,15 @@ pub fn run_in_own_process(place: &str, body: impl FnOnce()) {
         return body();
     }
     let binary = env::current_exe().expect("a running test has a file");
-    let output = Command::new(binary)
+    let mut command = match wrapper {
+        [] => Command::new(binary),
+        [program, words @ ..] => {
+            let mut command = Command::new(program);
+            command.args(words).arg(binary);
+            command
+        }
+    };
+    let output = command
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, test)
         .output()

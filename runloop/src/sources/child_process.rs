@@ -265,3 +265,21 @@ fn translate(status: &WaitIdStatus) -> ExitStatus {
     let core = if status.dumped() { 0x80 } else { 0 };
     ExitStatus::from_raw(code.or(signal).unwrap_or_default() | core)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ChildError, Errno};
+
+    /// No test can have such a kernel, or a sandbox like those that forbid the call; this is what they answer.
+    #[test]
+    fn what_a_kernel_without_descriptors_of_processes_says_is_told_as_that() {
+        for error in [Errno::NOSYS, Errno::PERM] {
+            let open = ChildError::of_open(error);
+            assert!(matches!(open, ChildError::Unsupported), "{error}: {open:?}");
+        }
+        let wait = ChildError::of_wait(Errno::INVAL.into());
+        assert!(matches!(wait, ChildError::Unsupported), "{wait:?}");
+        let wait = ChildError::of_wait(Errno::CHILD.into());
+        assert!(matches!(wait, ChildError::NotAChild), "{wait:?}");
+    }
+}

@@ -52,6 +52,21 @@ fn a_status_that_somebody_else_has_taken_is_told_as_lost() {
 }
 
 #[test]
+fn where_the_signal_of_ended_children_is_ignored_their_status_is_told_as_lost() {
+    in_own_process!(under ["env", "--ignore-signal=CHLD"], {
+        let _watchdog = Watchdog::new();
+        let log = Log::new();
+        let (child, inside) = (sleeper(), log.clone());
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let exit = ChildExit::new(child, move |_, _, status| inside.add(describe(status)));
+        RunLoop::current().add(&exit.unwrap(), Mode::DEFAULT).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        assert_eq!(run(Mode::DEFAULT), Outcome::Finished, "its end is told");
+        assert_eq!(log.take(), ["Taken"], "the kernel keeps no status");
+    });
+}
+
+#[test]
 fn only_its_own_child_is_waited_for() {
     let _watchdog = Watchdog::new();
     let mut others: Vec<_> = (10..20)

@@ -12,6 +12,7 @@ mod defects;
 mod descriptors;
 mod fairness;
 mod files;
+mod files_refused;
 mod files_watched;
 mod forks;
 mod kinds;
