@@ -1,13 +1,15 @@
 //! Sources that look before sleep, and races with other threads, in a mode that somebody else polls.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use runloop::{
-    Cx, Limit, Mode, Prepared, Ready, ReturnAfter, RunLoop, Signalled, Source, SourceRef, Stage,
+    Cx, Limit, Mode, Prepared, Ready, ReturnAfter, RunLoop, Signalled, Source, SourceHandle,
+    SourceOptions, SourceRef, Stage,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use tests::{Log, Watchdog};
@@ -133,4 +135,78 @@ fn no_wake_up_of_many_threads_is_lost() {
     for helper in helpers {
         helper.join().unwrap();
     }
+}
+
+/// A source that has another one asked again while it announces that it will not be.
+struct Heating(Rc<RefCell<Option<SourceHandle>>>);
+
+impl Source for Heating {
+    fn perform<'s>(&'s self, _: &mut Cx<'s, '_>, _: Ready<'_>) {}
+
+    fn prepare<'s>(&'s self, cx: &mut Cx<'s, '_>, stage: Stage) -> Prepared {
+        if let Some(other) = self
+            .0
+            .borrow()
+            .as_ref()
+            .filter(|_| stage == Stage::Announce)
+        {
+            cx.run_loop().look_before_sleep(other);
+        }
+        Prepared::Idle
+    }
+}
+
+/// What it has asked can be changed later.
+fn heating(
+    mode: Mode,
+    other: Option<SourceHandle>,
+) -> (SourceRef<Heating>, Rc<RefCell<Option<SourceHandle>>>) {
+    let other = Rc::new(RefCell::new(other));
+    let source = SourceRef::new(Heating(Rc::clone(&other)));
+    RunLoop::current().add(&source, mode).unwrap();
+    (source, other)
+}
+
+#[test]
+fn a_source_that_wants_to_be_asked_after_the_last_announcement_makes_its_own_mode_readable() {
+    let _watchdog = Watchdog::new();
+    let run_loop = RunLoop::current();
+    let (mode, other) = (Mode::new("sleepers.heated"), Mode::new("sleepers.other"));
+    let embedding = run_loop.readiness(mode).unwrap();
+    let (first, others) = heating(mode, None);
+    for (place, ready) in [(other, false), (mode, true)] {
+        let (second, _) = heating(place, Some(first.handle().clone()));
+        others.replace(Some(second.handle().clone()));
+        run_loop.look_before_sleep(&first);
+        let _timed_out = embedding.serve().unwrap();
+        assert_eq!(embedding.is_ready().unwrap(), ready, "in {place}");
+        second.invalidate();
+        let _timed_out = embedding.serve().unwrap();
+    }
+}
+
+#[test]
+fn a_source_that_rests_is_not_asked_and_does_not_make_its_mode_readable() {
+    let _watchdog = Watchdog::new();
+    let (run_loop, mode, log) = (RunLoop::current(), Mode::new("sleepers.rest"), Log::new());
+    let embedding = run_loop.readiness(mode).unwrap();
+    let options = SourceOptions::new().rate_limit(1, Duration::from_secs(3_600));
+    let resting = SourceRef::with(
+        options,
+        Sleeper {
+            log: log.clone(),
+            answers: Cell::new(Prepared::Idle),
+        },
+    );
+    run_loop.add(&resting, mode).unwrap();
+    for _ in 0..2 {
+        resting.handle().signal();
+        let _timed_out = embedding.serve().unwrap();
+    }
+    assert_eq!(log.take(), ["performed"], "and then it rests");
+    let (first, _) = heating(mode, Some(resting.handle().clone()));
+    run_loop.look_before_sleep(&first);
+    let _timed_out = embedding.serve().unwrap();
+    assert_eq!(log.take(), [""; 0], "nobody asks it");
+    assert!(!embedding.is_ready().unwrap(), "for an hour");
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use runloop::{ManualClock, Mode, Outcome, RunLoop, SourceRef};
+use runloop::{Activity, ManualClock, Mode, Observer, Outcome, RunLoop, SourceRef};
 use tests::{Log, Watchdog};
 
 use crate::support::{Probe, far, run, serve, until};
@@ -180,4 +180,24 @@ fn a_tolerance_holds_in_every_mode_and_goes_with_its_deadline() {
         None,
         "served"
     );
+}
+
+#[test]
+fn a_date_that_passes_just_before_the_wait_is_served_and_not_slept_over() {
+    let _watchdog = Watchdog::new();
+    let (log, begun) = (Log::new(), Instant::now());
+    let source = source(&log, "p", begun, 1);
+    let at = begun + MS;
+    // The end of its tolerance is far away: a loop that slept until then would not end within the test.
+    source.handle().set_deadline_within(Some(at), far() - begun);
+    let observer = Observer::new(Activity::BEFORE_WAITING, 0, move |_, _| {
+        while Instant::now() <= at {
+            std::hint::spin_loop();
+        }
+    });
+    RunLoop::current()
+        .add_observer(&observer, Mode::DEFAULT)
+        .unwrap();
+    assert_eq!(run(Mode::DEFAULT), Outcome::Stopped, "by the source");
+    assert_eq!(log.count(), 1, "served");
 }
