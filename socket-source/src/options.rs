@@ -293,7 +293,8 @@ pub enum AtEnd {
     #[default]
     Invalidate,
     /// It stays open: the other side may still read. Nothing comes in any more, and it keeps its modes from being empty until
-    /// it is removed or invalidated.
+    /// it is removed or invalidated, or our side has ended as well ([`Socket::finish`](crate::Socket::finish)) and everything
+    /// is sent. So two sockets that pass on to each other what they get, and finish where the other ends, go by themselves.
     Keep,
 }
 

@@ -8,7 +8,7 @@ use socket2::SockAddr;
 
 use crate::error::{SendError, Unsent};
 use crate::outbox::{Gate, Piece};
-use crate::shared::Completion;
+use crate::shared::{Completion, Phase};
 use crate::socket::Socket;
 use crate::sys;
 
@@ -125,6 +125,8 @@ impl Socket {
     }
 
     /// Ends our side of a stream, after what still waits to be sent: the other side reads the end. It may go on sending.
+    /// When it has ended its side as well, and all of ours is sent, the socket is invalidated, kept at the end of the stream
+    /// ([`AtEnd::Keep`](crate::AtEnd::Keep)) or not.
     ///
     /// Counterpart: none; `shutdown` on the descriptor of `CFSocketGetNative`, when nothing waits any more.
     ///
@@ -141,8 +143,14 @@ impl Socket {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn finish(&self) {
-        if self.is_valid() && self.shared().finish() {
+        if !self.is_valid() {
+            return;
+        }
+        if self.shared().finish() {
             self.look();
+        } else if self.shared().phase() == Phase::Ended {
+            // That was all that kept the socket, and no descriptor tells of it.
+            self.handle().signal();
         }
     }
 

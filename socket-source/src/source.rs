@@ -233,7 +233,7 @@ impl<K: Kind> SocketSource<K> {
             turn.before(Callbacks::WRITE);
             self.kind.writable(turn);
         }
-        if self.shared.phase() == Phase::Closing && self.shared.lock().is_done() {
+        if self.is_over() {
             turn.socket.invalidate();
         }
     }
@@ -260,6 +260,17 @@ impl<K: Kind> SocketSource<K> {
         }
         drop(rest);
         true
+    }
+
+    /// Whether nothing can happen any more, on either side of a stream.
+    fn is_over(&self) -> bool {
+        let outbox = self.shared.lock();
+        let ends = match self.shared.phase() {
+            Phase::Closing => true,
+            Phase::Ended => outbox.gate() == Gate::Finished,
+            _ => false,
+        };
+        ends && outbox.is_done()
     }
 
     /// Whether something is still to be sent or told, or somebody waits for room to send more.
@@ -298,7 +309,7 @@ impl<K: Kind> Source for SocketSource<K> {
             None if phase == Phase::Dialing => {}
             None => return Err(io::ErrorKind::NotConnected.into()),
         }
-        if matches!(phase, Phase::Dialing | Phase::Closing) {
+        if matches!(phase, Phase::Dialing | Phase::Ended | Phase::Closing) {
             // Begins, or sets the deadline again; or has nothing left that keeps it from its end.
             cx.signal();
         }

@@ -349,29 +349,3 @@ fn use_sockets_up_beside(other: &Signalled) {
     use_sockets_up();
     run_loop.add(other, Mode::DEFAULT).unwrap();
 }
-
-#[test]
-fn a_socket_that_leaves_its_mode_at_the_end_of_its_stream_ends_all_the_same() {
-    let _watchdog = Watchdog::new();
-    for unsent in [0, 900_000] {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let socket = Socket::reading(ours, |run_loop, socket, event| {
-            assert!(matches!(event, StreamEvent::Ended), "{event:?}");
-            run_loop.remove(socket, Mode::DEFAULT);
-        });
-        let socket = socket.unwrap();
-        RunLoop::current().add(&socket, Mode::DEFAULT).unwrap();
-        socket.send(vec![0; unsent]).unwrap();
-        theirs.shutdown(std::net::Shutdown::Write).unwrap();
-        pass();
-        assert_eq!(socket.is_valid(), unsent > 0, "only what waits keeps it");
-        if unsent > 0 {
-            let reader = std::thread::spawn(move || crate::drain(theirs).len());
-            RunLoop::current().add(&socket, Mode::DEFAULT).unwrap();
-            while socket.is_valid() {
-                pass();
-            }
-            assert_eq!(reader.join().unwrap(), unsent, "all of it");
-        }
-    }
-}

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod batches;
+mod closing;
 mod completions;
 mod connecting;
 mod datagrams;
