@@ -95,6 +95,9 @@ fn serve(arguments: &Arguments) -> Result<()> {
 /// Measures one case, and prints its figures.
 fn measure(arguments: &Arguments) -> Result<()> {
     let plan = Plan::of(arguments)?;
+    if !plan.peer.can(plan.task, plan.ends) {
+        return Err(format!("{} cannot do this", plan.peer.name()).into());
+    }
     let place = Place::new()?;
     let path = place.path().to_owned();
     let _server = match plan.ends {
@@ -171,10 +174,11 @@ fn one_way(client: &mut dyn peer::Client, task: Task) -> Result<()> {
 /// Compares all peers of this build in everything.
 fn compare_all() -> Result<()> {
     for placement in [Placement::Same, Placement::Cross] {
-        for (size, count) in [(64, 20_000), (64 << 10, 2_000), (1 << 20, 300)] {
+        for size in ECHOED {
+            let count = (ECHOED_IN_ALL / size.max(1) as u64).clamp(3, 10_000);
             compare("echo", placement, size, count)?;
         }
-        for (size, count) in [(64, 400_000), (4 << 10, 100_000), (1 << 20, 1_000)] {
+        for (size, count) in [(64, 200_000), (4 << 10, 50_000), (1 << 20, 500)] {
             compare("sink", placement, size, count)?;
         }
     }
@@ -198,7 +202,8 @@ fn compare(role: &str, placement: Placement, size: usize, count: u64) -> Result<
             .with("size", size)
             .with("count", count);
         let plan = Plan::of(&arguments)?;
-        if plan.peer.can(plan.task, plan.ends) {
+        let sensible = placement != Placement::Same || !plan.peer.is_busy();
+        if sensible && plan.peer.can(plan.task, plan.ends) {
             cases.push(Case {
                 bench: "port",
                 arguments,
@@ -214,4 +219,18 @@ fn compare(role: &str, placement: Placement, size: usize, count: u64) -> Result<
     Ok(())
 }
 
+/// The sizes of what goes forth and back.
+const ECHOED: [usize; 9] = [
+    0,
+    64,
+    1 << 10,
+    16 << 10,
+    64 << 10,
+    256 << 10,
+    1 << 20,
+    8 << 20,
+    64 << 20,
+];
+/// How many bytes a case moves each way, about, so that large ones take no longer than small ones.
+const ECHOED_IN_ALL: u64 = 128 << 20;
 const ROUNDS: usize = 5;

@@ -107,6 +107,10 @@ impl Peer for SharedMemory {
         let fits = task.size % 8 == 0 && task.size / 8 <= WORDS_MAX;
         task.role == Role::Echo && ends == Ends::Threads && fits
     }
+
+    fn is_busy(&self) -> bool {
+        self.0 == Wait::Spin
+    }
 }
 
 struct Side {

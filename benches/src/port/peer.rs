@@ -19,6 +19,11 @@ pub(crate) trait Peer: Sync {
     fn can(&self, _task: Task, _ends: Ends) -> bool {
         true
     }
+
+    /// Whether its ends look again and again instead of sleeping, so that on one processor they keep it from each other.
+    fn is_busy(&self) -> bool {
+        false
+    }
 }
 
 /// The asking side, connected.

@@ -1,6 +1,6 @@
 //! Bare Unix streams, blocking: the least that a socket can cost. Both ends know the size, so there are no headers.
 
-use crate::peer::{Client, Ledger, NAME, Peer, Role, Task};
+use crate::peer::{Client, Ends, Ledger, NAME, Peer, Role, Task};
 use benches::{Result, patiently};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -22,6 +22,15 @@ impl Peer for Streams {
         let stream = patiently(|| UnixStream::connect(place.join(NAME)))?;
         Ok(Box::new(Connected(stream, task)))
     }
+
+    fn can(&self, task: Task, _: Ends) -> bool {
+        carries(task)
+    }
+}
+
+/// Whether a stream without headers can carry it: an empty message cannot be seen there.
+pub(crate) fn carries(task: Task) -> bool {
+    task.size > 0
 }
 
 /// Serves over any stream of bytes.

@@ -1,7 +1,7 @@
 //! `interprocess`: its local sockets, blocking, with a size that both ends know.
 
-use crate::peer::{Client, NAME, Peer, Task};
-use crate::streams::{Connected, serve};
+use crate::peer::{Client, Ends, NAME, Peer, Task};
+use crate::streams::{Connected, carries, serve};
 use benches::{Result, patiently};
 use interprocess::local_socket::prelude::*;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, Stream};
@@ -24,5 +24,9 @@ impl Peer for LocalSockets {
         let path = place.join(NAME);
         let stream = patiently(|| Stream::connect(path.clone().to_fs_name::<GenericFilePath>()?))?;
         Ok(Box::new(Connected(stream, task)))
+    }
+
+    fn can(&self, task: Task, _: Ends) -> bool {
+        carries(task)
     }
 }
