@@ -170,6 +170,19 @@ fn a_source_that_comes_with_something_to_do() {
 }
 
 #[test]
+fn a_signal_that_waited_in_other_modes_when_its_source_comes_with_the_common_set() {
+    let _watchdog = Watchdog::new();
+    let (run_loop, mode, embedding) = embedded("told.common");
+    let source = Signalled::new(|_| {});
+    run_loop.add(&source, Mode::COMMON).unwrap();
+    source.signal();
+    assert!(!embedding.is_ready().unwrap(), "it is elsewhere");
+    run_loop.add_common_mode(mode).unwrap();
+    is_served_once(&embedding);
+    assert_eq!(source.handle().performs(), 1, "served");
+}
+
+#[test]
 fn a_stop_and_a_wake_up_of_this_thread_and_of_another() {
     let _watchdog = Watchdog::new();
     let (run_loop, _, embedding) = embedded("told.orders");
