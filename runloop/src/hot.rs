@@ -98,7 +98,7 @@ impl RunLoop {
 
     fn announce_to_hot(&self, mode: Mode) -> bool {
         let mut ready = false;
-        for (key, _, _) in self.core.with(|tables| tables.hot_callees(mode)) {
+        for key in self.core.with(|tables| tables.hot_in(mode)) {
             match self.ask(key, Stage::Announce) {
                 Prepared::Ready => {
                     self.signal_source(key);
