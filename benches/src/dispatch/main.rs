@@ -106,10 +106,12 @@ fn compare_all() -> Result<()> {
                     .with("peer", peer)
                     .with("descriptors", descriptors)
                     .with("active", active)
-                    .with("events", 100_000)
+                    .with("events", if peer == "glib" { 2_000 } else { 100_000 })
             };
+            // GLib looks at every descriptor for each event, which is known well before there are thousands.
             let cases: Vec<Case> = peers()
                 .iter()
+                .filter(|peer| peer.0 != "glib" || descriptors <= 1_000)
                 .map(|peer| Case {
                     bench: "dispatch",
                     arguments: words(peer.0),
