@@ -23,7 +23,7 @@ impl Line {
             .collect();
         let mut number = |key: &str| words.remove(key)?.parse().ok();
         let value = number("value")?;
-        for plain in ["min", "max", "unit", "count", "events", "ends"] {
+        for plain in ["min", "max", "unit", "count", "events", "ends", "ratio"] {
             // These say how it was measured, not what.
             words.remove(plain);
         }
