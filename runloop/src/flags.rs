@@ -135,6 +135,17 @@ mod loom_tests {
     }
 
     impl Stage {
+        fn new(further: bool) -> Arc<Self> {
+            Arc::new(Self {
+                flags: Flags::new(),
+                mark: further.then(Mark::new),
+                done: AtomicUsize::new(0),
+                notices: AtomicUsize::new(0),
+                sleep: Sleep::new(),
+                bell: Notify::new(),
+            })
+        }
+
         /// Another thread's: does something, and signals the source as `SourceHandle::signal` does.
         fn signal(&self) {
             self.done.fetch_add(1, Ordering::Relaxed);
@@ -182,14 +193,7 @@ mod loom_tests {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(2);
         builder.check(move || {
-            let stage = Arc::new(Stage {
-                flags: Flags::new(),
-                mark: further.then(Mark::new),
-                done: AtomicUsize::new(0),
-                notices: AtomicUsize::new(0),
-                sleep: Sleep::new(),
-                bell: Notify::new(),
-            });
+            let stage = Stage::new(further);
             let others: Vec<_> = (0..2)
                 .map(|_| {
                     let stage = Arc::clone(&stage);
@@ -216,14 +220,7 @@ mod loom_tests {
     /// until the mark is taken back, and so must be seen after that.
     fn no_signal_is_lost_beside_a_stale_notice(further: bool) {
         loom::model(move || {
-            let stage = Arc::new(Stage {
-                flags: Flags::new(),
-                mark: further.then(Mark::new),
-                done: AtomicUsize::new(0),
-                notices: AtomicUsize::new(0),
-                sleep: Sleep::new(),
-                bell: Notify::new(),
-            });
+            let stage = Stage::new(further);
             stage.signal();
             assert!(stage.flags.take_signal(), "found, and its notice is there");
             let other = Arc::clone(&stage);
