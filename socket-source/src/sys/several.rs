@@ -5,7 +5,6 @@
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use nix::errno::Errno;
@@ -57,9 +56,6 @@ pub(crate) fn receive_several(
     rooms: &mut [BytesMut],
     received: &mut Vec<Received>,
 ) -> io::Result<()> {
-    if IS_MISSING.load(Ordering::Relaxed) {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
     let kept = match family {
         Family::Four => &mut headers.four,
         Family::Six => &mut headers.six,
@@ -102,17 +98,13 @@ fn internet(address: &SockaddrStorage) -> Option<SocketAddr> {
         .or_else(|| six.map(SocketAddr::from))
 }
 
-/// A kernel without the call, or a filter of system calls that does not know it, is not asked again.
+/// A kernel without the call, or a filter of system calls that does not know it, has nothing else to say.
 fn refused(error: Errno) -> io::Error {
-    if matches!(error, Errno::ENOSYS | Errno::EPERM) {
-        IS_MISSING.store(true, Ordering::Relaxed);
-        return io::ErrorKind::Unsupported.into();
+    match error {
+        Errno::ENOSYS | Errno::EPERM => io::ErrorKind::Unsupported.into(),
+        other => other.into(),
     }
-    error.into()
 }
-
-/// Whether the system has said that it has no such call.
-static IS_MISSING: AtomicBool = AtomicBool::new(false);
 
 #[cfg(test)]
 mod tests {
