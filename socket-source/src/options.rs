@@ -187,9 +187,10 @@ impl SocketOptions {
     /// One unless this says otherwise.
     ///
     /// With more, fewer calls are made, which pays for sockets whose datagrams come in bursts, and costs a little where they
-    /// come alone; but datagrams have then been received that the callback has not got yet. If it pauses or removes the socket they wait until that is undone, and the socket
-    /// cannot be taken back ([`TakeError::Undelivered`](crate::TakeError)); if it invalidates the socket they are lost, as
-    /// are those that wait in the system. Each thread keeps room for as many as its sockets ask for, 64 KiB each.
+    /// come alone; but datagrams have then been received that the callback has not got yet. If it pauses or removes the
+    /// socket they wait until that is undone, and the socket cannot be taken back
+    /// ([`TakeError::Undelivered`](crate::TakeError)); if it invalidates the socket they are lost, as are those that wait in
+    /// the system. Each thread keeps room for as many as its sockets ask for, 64 KiB each.
     ///
     /// Other sockets, and a system without the call, receive one by one.
     ///
